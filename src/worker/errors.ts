@@ -1,0 +1,32 @@
+import { OstinatoError } from "../errors.js";
+
+/**
+ * Thrown by `execute` when trying again cannot help: the task ends as `FAILED_WITH_TERMINAL_ERROR`, and none of its
+ * retries is used.
+ */
+export class NonRetryableError extends OstinatoError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("NON_RETRYABLE", message, options);
+  }
+}
+
+/** The reason of `ctx.signal` when the task's deadline has passed. */
+export class TaskDeadlineError extends OstinatoError {
+  constructor(message: string) {
+    super("TASK_DEADLINE_EXCEEDED", message);
+  }
+}
+
+/** The reason of `ctx.signal` when the worker stops and the task goes back to the queue. */
+export class TaskStoppingError extends OstinatoError {
+  constructor(message: string) {
+    super("STOPPING", message);
+  }
+}
+
+/** The reason of `ctx.signal` when the server has ended the task meanwhile (terminated, timed out, cancelled). */
+export class TaskCancelledError extends OstinatoError {
+  constructor(message: string) {
+    super("TASK_CANCELLED", message);
+  }
+}
