@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import type { Task, TaskResult } from "../conductor/types.js";
 import { ConfigurationError } from "../errors.js";
 import type { InProgress } from "./in-progress.js";
@@ -48,6 +50,22 @@ export interface WorkerSpec<Input, Output> extends WorkerOptions {
   execute: Execute<Input, Output>;
 }
 
+/** The one list of what a worker is made of; the compiler holds it to {@link WorkerSpec}. */
+const WORKER_OPTIONS = {
+  taskDefName: true,
+  execute: true,
+  concurrency: true,
+  domain: true,
+  workerId: true,
+  executionTimeoutMs: true,
+  longPollMs: true,
+  paused: true,
+  onDrainDeadline: true,
+} satisfies Record<keyof WorkerSpec<never, unknown>, true>;
+
+/** The names of all that a worker is made of. */
+export const WORKER_OPTION_NAMES = Object.keys(WORKER_OPTIONS) as readonly (keyof typeof WORKER_OPTIONS)[];
+
 /** A worker, checked and frozen. */
 export interface WorkerDefinition extends Readonly<WorkerOptions> {
   readonly taskDefName: string;
@@ -60,19 +78,34 @@ export interface ConductorWorker extends WorkerOptions {
   execute: (task: Task) => Promise<Partial<TaskResult>>;
 }
 
-/** Declares a worker. Throws `ConfigurationError` when the name or the function is missing. */
+/**
+ * Declares a worker. `this` of `execute` is the object that was passed, which may be an instance of a class. Throws
+ * `ConfigurationError` when the name or the function is missing; the other options are checked when the process starts,
+ * together with the environment.
+ */
 export function defineWorker<Input = Record<string, unknown>, Output = unknown>(
   spec: WorkerSpec<Input, Output>,
 ): WorkerDefinition {
-  const problems: string[] = [];
-  if (typeof spec.taskDefName !== "string" || spec.taskDefName.trim() === "") {
-    problems.push(`defineWorker: taskDefName must be the name of a task definition, got ${JSON.stringify(spec.taskDefName)}`);
+  const given: unknown = spec;
+  if (typeof given !== "object" || given === null) {
+    throw new ConfigurationError([`defineWorker: pass { taskDefName, execute }, got ${show(given)}`]);
   }
-  if (typeof spec.execute !== "function") {
-    problems.push(`defineWorker(${JSON.stringify(spec.taskDefName)}): execute must be a function, got ${typeof spec.execute}`);
+  // Read once, and not by spreading: a method of a class is not an own property.
+  const { taskDefName, execute } = spec;
+  const problems: string[] = [];
+  if (typeof taskDefName !== "string" || taskDefName.trim() === "") {
+    problems.push(`defineWorker: taskDefName must be the name of a task definition, got ${show(taskDefName)}`);
+  }
+  if (typeof execute !== "function") {
+    problems.push(`defineWorker(${show(taskDefName)}): execute must be a function, got ${show(execute)}`);
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
-  const definition = { ...spec };
+  // Other fields of an instance are its own business; those of a plain object are options, and checked at start.
+  const definition: Record<string | symbol, unknown> = isPlainObject(spec) ? { ...spec } : {};
+  for (const name of WORKER_OPTION_NAMES) {
+    if (spec[name] !== undefined) definition[name] = spec[name];
+  }
+  definition.execute = execute.bind(spec);
   Object.defineProperty(definition, brand, { value: true });
   return Object.freeze(definition) as unknown as WorkerDefinition;
 }
@@ -80,4 +113,15 @@ export function defineWorker<Input = Record<string, unknown>, Output = unknown>(
 /** True for what {@link defineWorker} made, in any copy of this package. */
 export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
   return typeof value === "object" && value !== null && brand in value;
+}
+
+/** True for `{ … }`, false for an instance of a class. */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+/** A value that should not be there, short, whatever it is (`JSON.stringify` throws for some). */
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 });
 }

@@ -1,0 +1,52 @@
+import { DEFAULT_SERVER_URL, parseServerUrl } from "../config/server-url.js";
+import { ConfigurationError } from "../errors.js";
+import { createTransport } from "../http/transport.js";
+import { MetadataClient } from "./metadata-client.js";
+import { createTaskApi } from "./task-api.js";
+import { TaskClient } from "./task-client.js";
+import { WorkflowClient } from "./workflow-client.js";
+
+export interface ConductorClientOptions {
+  /**
+   * Where Conductor's API is: `http://localhost:8080/api`; without a path, `/api` is added. The environment's
+   * `CONDUCTOR_SERVER_URL` wins.
+   */
+  serverUrl?: string;
+  /** Total time for one request, in ms, waiting for a connection included. Default 10000. */
+  requestTimeoutMs?: number;
+}
+
+/** Conductor's API, as far as a worker and its tests need it. */
+export interface ConductorClient extends AsyncDisposable {
+  readonly tasks: TaskClient;
+  readonly metadata: MetadataClient;
+  readonly workflows: WorkflowClient;
+  /** Lets requests under way finish and closes the connections. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+
+/** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
+export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
+  const fromEnv = process.env["CONDUCTOR_SERVER_URL"]?.trim();
+  const given = fromEnv !== undefined && fromEnv !== "" ? fromEnv : (options.serverUrl ?? DEFAULT_SERVER_URL);
+  const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
+  const problems: string[] = [];
+  const parsed = parseServerUrl(given);
+  if ("problem" in parsed) problems.push(`serverUrl ${parsed.problem}`);
+  if (!(Number.isFinite(requestTimeoutMs) && requestTimeoutMs > 0)) {
+    problems.push(`requestTimeoutMs must be a number of milliseconds above 0, got ${String(requestTimeoutMs)}`);
+  }
+  if (!("url" in parsed) || problems.length > 0) throw new ConfigurationError(problems);
+
+  const transport = createTransport({ baseUrl: parsed.url });
+  const close = () => transport.close();
+  return {
+    tasks: new TaskClient(createTaskApi(transport, requestTimeoutMs)),
+    metadata: new MetadataClient(transport, requestTimeoutMs),
+    workflows: new WorkflowClient(transport, requestTimeoutMs),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,103 @@
+import type { Exchange, HttpRequest } from "../http/exchange.js";
+import { ConductorError } from "./errors.js";
+import type { ErrorResponse } from "./types.js";
+
+/**
+ * What became of one call to Conductor, as a value:
+ * - `answered`: the server did it, and the body was checked.
+ * - `refused`: a whole answer with a status of 300 or more.
+ * - `notSent`: the server knows nothing of it.
+ * - `maybeApplied`: it may have been done. No whole answer came, or one that makes no sense (an HTML page with status
+ *   200): something on the way answered in the server's stead.
+ */
+export type Reply<T> =
+  | { readonly kind: "answered"; readonly value: T }
+  | { readonly kind: "refused" | "notSent" | "maybeApplied"; readonly error: ConductorError };
+
+type Answered = Extract<Exchange, { kind: "answered" }>;
+
+/** Checks a 2xx answer; `undefined` means that Conductor gives no such answer to this request. */
+export type Check<T> = (answer: Answered) => T | undefined;
+
+/** Statuses that say "not now". */
+const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
+
+export function toReply<T>(request: HttpRequest, exchange: Exchange, check: Check<T>): Reply<T> {
+  if (exchange.kind !== "answered") {
+    return { kind: exchange.kind, error: faultError(request, exchange) };
+  }
+  if (exchange.status >= 300) return { kind: "refused", error: refusal(request, exchange) };
+  const value = check(exchange);
+  if (value !== undefined) return { kind: "answered", value };
+  return { kind: "maybeApplied", error: malformed(request, exchange) };
+}
+
+/** The value of a reply; throws its error when there is none. */
+export function valueOf<T>(reply: Reply<T>): T {
+  if (reply.kind === "answered") return reply.value;
+  throw reply.error;
+}
+
+/** JSON, or `undefined` for what is none. (`null` stays `null`.) */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function faultError(request: HttpRequest, exchange: Exclude<Exchange, Answered>): ConductorError {
+  const { code, message, cause } = exchange.fault;
+  return new ConductorError({
+    code,
+    message,
+    method: request.method,
+    pathTemplate: request.pathTemplate,
+    retryable: code !== "INVALID_REQUEST" && code !== "CLOSED",
+    cause,
+  });
+}
+
+function refusal(request: HttpRequest, answer: Answered): ConductorError {
+  const body = conductorErrorBody(answer);
+  const said = body?.message ?? `an answer of ${describeBody(answer)}`;
+  return new ConductorError({
+    code: "SERVER_REFUSED",
+    message: `HTTP ${answer.status}: ${said}`,
+    method: request.method,
+    pathTemplate: request.pathTemplate,
+    status: answer.status,
+    retryable: PASSING_STATUSES.has(answer.status) || (answer.status === 500 && body?.retryable !== false),
+    ...(body === undefined ? {} : { serverMessage: body.message }),
+    ...(body?.validationErrors === undefined ? {} : { validationErrors: body.validationErrors }),
+    ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
+  });
+}
+
+function malformed(request: HttpRequest, answer: Answered): ConductorError {
+  return new ConductorError({
+    code: "MALFORMED_RESPONSE",
+    message: `HTTP ${answer.status} with ${describeBody(answer)}, which Conductor does not send here; is there a proxy or a login page in between?`,
+    method: request.method,
+    pathTemplate: request.pathTemplate,
+    status: answer.status,
+    retryable: true,
+  });
+}
+
+function conductorErrorBody(answer: Answered): ErrorResponse | undefined {
+  if (!answer.body.startsWith("{")) return undefined;
+  const body = parseJson(answer.body);
+  return isObject(body) && typeof body["message"] === "string" ? (body as unknown as ErrorResponse) : undefined;
+}
+
+/** Names the kind and size of a body, and never its content: it may carry secrets. */
+function describeBody(answer: Answered): string {
+  if (answer.body === "") return "no body";
+  return `${answer.body.length} characters of ${answer.contentType === "" ? "no content type" : answer.contentType}`;
+}

@@ -1,0 +1,135 @@
+import type { HttpRequest, Transport } from "../http/exchange.js";
+import { asHandOut, type HandOut } from "./hand-out.js";
+import { isObject, parseJson, toReply, type Reply } from "./reply.js";
+import type { Task, TaskLog, TaskResult } from "./types.js";
+
+export interface PollRequest {
+  readonly taskType: string;
+  readonly workerId?: string;
+  readonly domain?: string | undefined;
+  /** How many tasks at most. */
+  readonly count: number;
+  /** How long the server may hold the request, in ms, 0 to 5000. */
+  readonly timeoutMs: number;
+}
+
+export interface Polled {
+  readonly handOuts: readonly HandOut[];
+  /** Entries that were no tasks, or tasks without ids. */
+  readonly malformed: number;
+}
+
+/**
+ * The task endpoints, each ending in a {@link Reply} and never in a throw: what the runner works with. For people there
+ * is `TaskClient`.
+ */
+export interface TaskApi {
+  pollBatch(request: PollRequest): Promise<Reply<Polled>>;
+  /** `POST /tasks`: acknowledged by the task's own id. `body` is a `TaskResult` as JSON. */
+  update(taskId: string, body: string, deadlineMs?: number): Promise<Reply<true>>;
+  /** `POST /tasks/update-v2`: acknowledged by the next task, or by nothing. */
+  updateV2(body: string): Promise<Reply<HandOut | null>>;
+  get(taskId: string): Promise<Reply<Task>>;
+  log(taskId: string, message: string): Promise<Reply<true>>;
+  logs(taskId: string): Promise<Reply<TaskLog[]>>;
+  queueSizes(taskTypes: readonly string[]): Promise<Reply<Record<string, number>>>;
+}
+
+/** @param requestTimeoutMs what the network and the server may take beyond the time we ask them to hold a poll. */
+export function createTaskApi(transport: Transport, requestTimeoutMs: number): TaskApi {
+  const updates = (path: string, body: string, deadlineMs: number): HttpRequest => ({
+    lane: "main",
+    method: "POST",
+    path,
+    pathTemplate: path,
+    body,
+    deadlineMs,
+  });
+  const reads = (path: string, pathTemplate: string): HttpRequest => ({
+    lane: "main",
+    method: "GET",
+    path,
+    pathTemplate,
+    deadlineMs: requestTimeoutMs,
+  });
+
+  return {
+    async pollBatch(poll) {
+      const request: HttpRequest = {
+        lane: "poll",
+        method: "GET",
+        path: pollPath(poll),
+        pathTemplate: "/tasks/poll/batch/{taskType}",
+        deadlineMs: poll.timeoutMs + requestTimeoutMs,
+      };
+      return toReply(request, await transport.request(request), (answer) => {
+        // Servers before 3.21.20 say "none" with 204.
+        if (answer.status === 204) return { handOuts: [], malformed: 0 };
+        const body = parseJson(answer.body);
+        if (!Array.isArray(body)) return undefined;
+        const handOuts: HandOut[] = [];
+        for (const entry of body) {
+          const handOut = asHandOut(entry);
+          if (handOut !== undefined) handOuts.push(handOut);
+        }
+        return { handOuts, malformed: body.length - handOuts.length };
+      });
+    },
+
+    async update(taskId, body, deadlineMs = requestTimeoutMs) {
+      const request = updates("/tasks", body, deadlineMs);
+      return toReply(request, await transport.request(request), (answer) =>
+        answer.body === taskId || answer.body === `"${taskId}"` ? true : undefined,
+      );
+    },
+
+    async updateV2(body) {
+      const request = updates("/tasks/update-v2", body, requestTimeoutMs);
+      return toReply(request, await transport.request(request), (answer) =>
+        answer.status === 204 ? null : asHandOut(parseJson(answer.body)),
+      );
+    },
+
+    async get(taskId) {
+      const request = reads(`/tasks/${encodeURIComponent(taskId)}`, "/tasks/{taskId}");
+      return toReply(request, await transport.request(request), (answer) => asHandOut(parseJson(answer.body))?.task);
+    },
+
+    async log(taskId, message) {
+      const request: HttpRequest = {
+        ...updates(`/tasks/${encodeURIComponent(taskId)}/log`, message, requestTimeoutMs),
+        pathTemplate: "/tasks/{taskId}/log",
+      };
+      return toReply(request, await transport.request(request), (answer) => (answer.body === "" ? true : undefined));
+    },
+
+    async logs(taskId) {
+      const request = reads(`/tasks/${encodeURIComponent(taskId)}/log`, "/tasks/{taskId}/log");
+      return toReply(request, await transport.request(request), (answer) => {
+        if (answer.status === 204) return [];
+        const body = parseJson(answer.body);
+        return Array.isArray(body) ? (body as TaskLog[]) : undefined;
+      });
+    },
+
+    async queueSizes(taskTypes) {
+      const query = taskTypes.map((type) => `taskType=${encodeURIComponent(type)}`).join("&");
+      const request = reads(`/tasks/queue/sizes?${query}`, "/tasks/queue/sizes");
+      return toReply(request, await transport.request(request), (answer) => {
+        const body = parseJson(answer.body);
+        if (!isObject(body)) return undefined;
+        return Object.values(body).every((size) => typeof size === "number") ? (body as Record<string, number>) : undefined;
+      });
+    },
+  };
+}
+
+function pollPath({ taskType, workerId, domain, count, timeoutMs }: PollRequest): string {
+  let path = `/tasks/poll/batch/${encodeURIComponent(taskType)}?count=${count}&timeout=${timeoutMs}`;
+  if (workerId !== undefined) path += `&workerid=${encodeURIComponent(workerId)}`;
+  // An empty domain is a queue of its own on the server, not "none".
+  if (domain !== undefined && domain !== "") path += `&domain=${encodeURIComponent(domain)}`;
+  return path;
+}
+
+export type { TaskResult };

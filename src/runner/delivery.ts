@@ -1,0 +1,305 @@
+import type { Timer } from "../clock.js";
+import type { HandOut } from "../conductor/hand-out.js";
+import type { Reply } from "../conductor/reply.js";
+import type { ConductorError } from "../conductor/errors.js";
+import { backoffMs, type FailureClass } from "./backoff.js";
+import type { InFlightTask } from "./in-flight.js";
+import { plainFailure, type Parcel } from "./outcome.js";
+import { failureVerdict, type Permit } from "./server-gate.js";
+import type { Shared } from "./shared.js";
+import { isPoisonous, judgeUpdate, type UpdateVerdict } from "./update-verdict.js";
+
+/** Bounds of the outbox; beyond them no runner polls until it has emptied. */
+export interface OutboxLimits {
+  readonly maxResults: number;
+  readonly maxBytes: number;
+}
+
+export const DEFAULT_OUTBOX_LIMITS: OutboxLimits = { maxResults: 1_000, maxBytes: 64 * 1024 * 1024 };
+
+/** Results that are sent again at the same time. */
+const MAX_PARALLEL = 16;
+/** `update-v2` is asked for again after this long on a server that did not have it, in ms. */
+const V2_RECHECK_MS = 600_000;
+/** After an answer was lost no task is asked for along with an update for this long, in ms. */
+const SUSPICION_MS = 2_000;
+
+/** One result, until the server has it. */
+interface Shipment {
+  readonly entry: InFlightTask;
+  parcel: Parcel;
+  attempts: number;
+  readonly startedAt: number;
+  /** Not before, by the clock. */
+  notBefore: number;
+  failures: number;
+  strikes: number;
+  firstStrikeAt: number;
+  acknowledgedAtFirstStrike: number;
+  /** The result was refused for good, and this is the failure that says so. */
+  isVerdict: boolean;
+  lastError: ConductorError | undefined;
+}
+
+/**
+ * Owns every finished result from the first attempt until the server has acknowledged it, has no use for it, or has
+ * refused it for good. The first attempt is made in the task's slot; what must wait goes to the outbox and frees it.
+ */
+export class Delivery {
+  readonly #shared: Shared;
+  readonly #limits: OutboxLimits;
+  readonly #onChange: () => void;
+  /** In the order of their last attempt. */
+  readonly #outbox = new Set<Shipment>();
+  #outboxBytes = 0;
+  #sending = 0;
+  #timer: Timer;
+  #acknowledged = 0;
+  #v2MissingUntil = -Infinity;
+  #suspectUntil = -Infinity;
+  #stopped: string | undefined;
+
+  /** @param onChange called when the outbox has shrunk. */
+  constructor(shared: Shared, limits: OutboxLimits, onChange: () => void) {
+    this.#shared = shared;
+    this.#limits = limits;
+    this.#onChange = onChange;
+    shared.gate.onChange(() => {
+      this.#pump();
+    });
+  }
+
+  /** Results that wait for another attempt, or are in one. */
+  get waiting(): number {
+    return this.#outbox.size + this.#sending;
+  }
+
+  get isFull(): boolean {
+    return this.waiting >= this.#limits.maxResults || this.#outboxBytes >= this.#limits.maxBytes;
+  }
+
+  /** Whether the next task may be asked for along with an update. */
+  get mayChain(): boolean {
+    const now = this.#shared.clock.now();
+    return now >= this.#v2MissingUntil && now >= this.#suspectUntil;
+  }
+
+  /** An answer that may have carried a task was lost: be careful for a while. */
+  suspect(): void {
+    this.#suspectUntil = this.#shared.clock.now() + SUSPICION_MS;
+  }
+
+  /**
+   * The first attempt. Resolves with the task that came along, if one did; the result may then still be on its way.
+   * Never rejects.
+   */
+  async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<HandOut | null> {
+    const now = this.#shared.clock.now();
+    entry.state = "delivering";
+    const shipment: Shipment = {
+      entry,
+      parcel,
+      attempts: 0,
+      startedAt: now,
+      notBefore: now,
+      failures: 0,
+      strikes: 0,
+      firstStrikeAt: 0,
+      acknowledgedAtFirstStrike: 0,
+      isVerdict: false,
+      lastError: undefined,
+    };
+    const permit = this.#shared.gate.admit();
+    if ("waitMs" in permit) {
+      this.#store(shipment);
+      return null;
+    }
+    const useV2 = chain && !permit.isProbe && this.mayChain;
+    let verdict = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
+    while (verdict.kind === "askV1" || verdict.kind === "rejected") {
+      if (verdict.kind === "rejected" && !this.#replaceByFailure(shipment, verdict.why)) return null;
+      const endpointMissing = verdict.kind === "askV1";
+      const again = this.#shared.gate.admit();
+      if ("waitMs" in again) {
+        this.#store(shipment);
+        return null;
+      }
+      verdict = await this.#attempt(shipment, again, "v1");
+      if (endpointMissing && verdict.kind === "acknowledged") this.#noteMissingV2();
+    }
+    if (verdict.kind === "retry") this.#store(shipment);
+    return verdict.kind === "acknowledged" ? (verdict.next ?? null) : null;
+  }
+
+  /** From now on nothing is tried again: what waits is given up, with an event and a log line that carry the result. */
+  stop(reason: string): void {
+    this.#stopped = reason;
+    for (const shipment of [...this.#outbox]) {
+      this.#remove(shipment);
+      this.#giveUp(shipment, reason);
+    }
+    this.#shared.clock.clearTimer(this.#timer);
+  }
+
+  #noteMissingV2(): void {
+    this.#v2MissingUntil = this.#shared.clock.now() + V2_RECHECK_MS;
+    this.#shared.log.warn({}, "the server has no update-v2 endpoint; results go by POST /tasks");
+  }
+
+  async #attempt(shipment: Shipment, permit: Permit, door: "v1" | "v2"): Promise<UpdateVerdict> {
+    const { api, clock, events, table } = this.#shared;
+    shipment.attempts += 1;
+    const { entry, parcel } = shipment;
+    const reply: Reply<HandOut | null | true> =
+      door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body);
+    const verdict = judgeUpdate(reply, door);
+    if (reply.kind === "answered") {
+      permit.report("ok");
+      this.#acknowledged += 1;
+      table.leave(entry, shipment.isVerdict ? "undeliverable" : "reported");
+      if (events.has("taskUpdated")) {
+        const durationMs = clock.now() - shipment.startedAt;
+        events.emit("taskUpdated", { ...entry.ids, durationMs, attempts: shipment.attempts, status: parcel.result.status });
+      }
+      return verdict;
+    }
+    const failure = failureVerdict(reply);
+    permit.report(failure, reply.error.retryAfterMs);
+    if (door === "v2" && reply.kind === "maybeApplied") this.suspect();
+    if (verdict.kind === "gone") this.#moot(shipment, reply.error);
+    else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
+    return verdict;
+  }
+
+  #noteFailure(shipment: Shipment, strike: boolean, failure: string, error: ConductorError): void {
+    const { clock, random, events, log } = this.#shared;
+    const now = clock.now();
+    shipment.failures += 1;
+    shipment.lastError = error;
+    const failureClass: FailureClass = failure === "ok" || failure === "neutral" ? "overloaded" : (failure as FailureClass);
+    shipment.notBefore = now + backoffMs(failureClass, shipment.failures, random, error.retryAfterMs);
+    if (strike) {
+      if (shipment.strikes === 0) {
+        shipment.firstStrikeAt = now;
+        shipment.acknowledgedAtFirstStrike = this.#acknowledged;
+      }
+      shipment.strikes += 1;
+    }
+    const { ids } = shipment.entry;
+    if (events.has("taskUpdateFailed")) events.emit("taskUpdateFailed", { ...ids, attempts: shipment.attempts, error });
+    log.debug({ ...ids, attempts: shipment.attempts, err: error }, "a result could not be delivered; it is kept and tried again");
+  }
+
+  #store(shipment: Shipment): void {
+    if (this.#stopped !== undefined) {
+      this.#giveUp(shipment, this.#stopped);
+      return;
+    }
+    shipment.entry.state = "waiting";
+    this.#outbox.add(shipment);
+    this.#outboxBytes += shipment.parcel.body.length;
+    this.#pump();
+  }
+
+  #remove(shipment: Shipment): void {
+    if (this.#outbox.delete(shipment)) this.#outboxBytes -= shipment.parcel.body.length;
+  }
+
+  /** Sends what is due, as far as the gate lets it through. */
+  #pump(): void {
+    const { clock, gate } = this.#shared;
+    clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    let nextAt = Infinity;
+    const now = clock.now();
+    for (const shipment of this.#outbox) {
+      if (this.#sending >= MAX_PARALLEL) return;
+      if (shipment.notBefore > now) {
+        nextAt = Math.min(nextAt, shipment.notBefore);
+        continue;
+      }
+      const permit = gate.admit();
+      if ("waitMs" in permit) {
+        nextAt = now + permit.waitMs;
+        break;
+      }
+      this.#remove(shipment);
+      this.#sending += 1;
+      void this.#resend(shipment, permit);
+    }
+    if (nextAt !== Infinity) {
+      this.#timer = clock.setTimer(() => {
+        this.#pump();
+      }, nextAt - now);
+    }
+  }
+
+  async #resend(shipment: Shipment, permit: Permit): Promise<void> {
+    try {
+      shipment.entry.state = "delivering";
+      const verdict = await this.#attempt(shipment, permit, "v1");
+      if (verdict.kind === "rejected" || (verdict.kind === "retry" && verdict.strike && this.#poisons(shipment))) {
+        const why = verdict.kind === "rejected" ? verdict.why : (shipment.lastError?.serverMessage ?? "HTTP 500");
+        if (this.#replaceByFailure(shipment, why)) this.#store(shipment);
+      } else if (verdict.kind === "retry") {
+        this.#store(shipment);
+      }
+    } catch (error) {
+      // A bug of ours must not cost a result.
+      this.#shared.log.error({ ...shipment.entry.ids, err: error }, "delivering a result failed unexpectedly; trying again");
+      shipment.notBefore = this.#shared.clock.now() + 1_000;
+      permit.report("neutral");
+      this.#store(shipment);
+    } finally {
+      this.#sending -= 1;
+      this.#onChange();
+      this.#pump();
+    }
+  }
+
+  #poisons(shipment: Shipment): boolean {
+    const othersAccepted = this.#acknowledged > shipment.acknowledgedAtFirstStrike;
+    return isPoisonous(shipment.strikes, this.#shared.clock.now() - shipment.firstStrikeAt, othersAccepted);
+  }
+
+  /** The server gets a terminal failure that says why, instead of the result. False: that was refused, too. */
+  #replaceByFailure(shipment: Shipment, why: string): boolean {
+    if (shipment.isVerdict) {
+      this.#giveUp(shipment, why);
+      return false;
+    }
+    this.#recordUndeliverable(shipment, why);
+    shipment.isVerdict = true;
+    shipment.failures = 0;
+    shipment.strikes = 0;
+    shipment.notBefore = this.#shared.clock.now();
+    shipment.parcel = plainFailure(shipment.entry, `the server refused the result: ${why}`);
+    return true;
+  }
+
+  #giveUp(shipment: Shipment, why: string): void {
+    if (shipment.isVerdict) {
+      this.#shared.log.error({ ...shipment.entry.ids, why }, "not even the failure could be reported; the task is left to its response timeout");
+    } else {
+      this.#recordUndeliverable(shipment, why);
+    }
+    this.#shared.table.leave(shipment.entry, "undeliverable");
+  }
+
+  #recordUndeliverable({ entry, attempts, parcel, lastError }: Shipment, why: string): void {
+    const { log, events } = this.#shared;
+    const { result } = parcel;
+    log.error({ ...entry.ids, attempts, why, result }, "a result could not be delivered; this line is all that is left of it");
+    if (!events.has("taskUndeliverable")) return;
+    events.emit("taskUndeliverable", { ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
+  }
+
+  #moot(shipment: Shipment, error: ConductorError): void {
+    const { log, events, table } = this.#shared;
+    const { ids } = shipment.entry;
+    const reason = error.serverMessage ?? error.message;
+    log.warn({ ...ids, reason }, "the server has no use for the result: the task or its workflow is gone");
+    if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
+    table.leave(shipment.entry, "moot");
+  }
+}

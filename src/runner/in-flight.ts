@@ -1,0 +1,87 @@
+import type { Timer } from "../clock.js";
+import type { Task } from "../conductor/types.js";
+import type { WorkerConfig } from "../config/types.js";
+import type { TaskContextImpl } from "./context.js";
+import type { Outcome } from "./outcome.js";
+
+/**
+ * - `received`: handed out to us, nothing begun.
+ * - `running`: its function runs.
+ * - `delivering`: the result is on its way.
+ * - `waiting`: the result waits in the outbox.
+ * - `handingBack`: on its way back to the queue.
+ */
+export type InFlightState = "received" | "running" | "delivering" | "waiting" | "handingBack";
+
+/** How a task leaves us; every task leaves by exactly one door. */
+export type Door = "reported" | "handedBack" | "moot" | "undeliverable";
+
+/** A task that was handed out to this process and has not left it yet. */
+export class InFlightTask {
+  readonly task: Task;
+  readonly worker: WorkerConfig;
+  /** By the process's clock, ms. */
+  readonly receivedAt: number;
+  state: InFlightState = "received";
+  /** When the attempt ends, by the process's clock; set when it begins. */
+  deadlineAt = Infinity;
+  /** When the server would time the attempt out unless it hears from us, by the process's clock. */
+  leaseEndsAt = Infinity;
+  /** Deadline, lease and cancellation checks share one timer. */
+  timer: Timer = undefined;
+  context: TaskContextImpl | undefined;
+  /** Ends the execution from outside with this outcome; undefined while nothing runs. */
+  interrupt: ((outcome: Outcome, reason: Error) => void) | undefined;
+
+  constructor(task: Task, worker: WorkerConfig, receivedAt: number) {
+    this.task = task;
+    this.worker = worker;
+    this.receivedAt = receivedAt;
+  }
+
+  /** The ids that every event and log line about the task carries. */
+  get ids(): { taskType: string; taskId: string; workflowInstanceId: string } {
+    return {
+      taskType: this.worker.taskDefName,
+      taskId: this.task.taskId,
+      workflowInstanceId: this.task.workflowInstanceId,
+    };
+  }
+}
+
+/** Every task in this process, by id. Leaving the table is taking a door. */
+export class InFlightTable {
+  readonly #tasks = new Map<string, InFlightTask>();
+  readonly #onLeave: (task: InFlightTask, door: Door) => void;
+
+  constructor(onLeave: (task: InFlightTask, door: Door) => void) {
+    this.#onLeave = onLeave;
+  }
+
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  get(taskId: string): InFlightTask | undefined {
+    return this.#tasks.get(taskId);
+  }
+
+  enter(task: InFlightTask): void {
+    this.#tasks.set(task.task.taskId, task);
+  }
+
+  /** Harmless when the task has left already. */
+  leave(task: InFlightTask, door: Door): void {
+    if (this.#tasks.get(task.task.taskId) !== task) return;
+    this.#tasks.delete(task.task.taskId);
+    this.#onLeave(task, door);
+  }
+
+  has(task: InFlightTask): boolean {
+    return this.#tasks.get(task.task.taskId) === task;
+  }
+
+  [Symbol.iterator](): IterableIterator<InFlightTask> {
+    return this.#tasks.values();
+  }
+}

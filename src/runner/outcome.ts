@@ -1,0 +1,207 @@
+import { inspect } from "node:util";
+import { isObject } from "../conductor/reply.js";
+import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
+import { isBrandedAs } from "../errors.js";
+import { isInProgress } from "../worker/in-progress.js";
+import { joinLogs } from "./context.js";
+import type { InFlightTask } from "./in-flight.js";
+
+/** What became of an execution, as a value. */
+export type Outcome =
+  | { readonly kind: "completed"; readonly output: JsonObject; readonly logs?: readonly TaskLog[] }
+  | {
+      readonly kind: "inProgress";
+      readonly callbackAfterSeconds: number;
+      /** Undefined: the stored output stays. */
+      readonly output: JsonObject | undefined;
+      readonly logs?: readonly TaskLog[];
+    }
+  | {
+      readonly kind: "failed";
+      /** True: no retry. */
+      readonly terminal: boolean;
+      readonly reason: string;
+      /** What was thrown. */
+      readonly error?: unknown;
+      readonly stack?: string;
+      readonly output?: JsonObject;
+      readonly logs?: readonly TaskLog[];
+    }
+  /** The worker stops, and the task goes back to the queue. */
+  | { readonly kind: "handBack" }
+  /** The server has ended the task meanwhile. */
+  | { readonly kind: "moot"; readonly reason: string };
+
+/** The server keeps 500 characters of a reason. */
+const MAX_REASON_CHARACTERS = 500;
+const MAX_STACK_CHARACTERS = 16_000;
+/** The server's limit for a task's output: beyond it, it ends the task itself and keeps nothing. */
+export const MAX_RESULT_BYTES = 10_240 * 1024;
+
+/** The outcome of a function that returned `value`. */
+export function returned(value: unknown): Outcome {
+  if (value === undefined || value === null) return { kind: "completed", output: {} };
+  if (isInProgress(value)) {
+    if (value.output !== undefined && !isObject(value.output)) return badOutput("the output given to inProgress", value.output);
+    return { kind: "inProgress", callbackAfterSeconds: value.callbackAfterSeconds, output: value.output };
+  }
+  if (isObject(value)) return { kind: "completed", output: value };
+  return { kind: "completed", output: { result: value } };
+}
+
+/** The outcome of a function of the official SDK's shape, which returns a whole task result. */
+export function returnedTaskResult(value: unknown): Outcome {
+  if (isInProgress(value)) return returned(value);
+  if (!isObject(value)) return { kind: "failed", terminal: false, reason: `execute returned no task result but ${describe(value)}` };
+  const result = value as Partial<TaskResult>;
+  if (result.outputData !== undefined && result.outputData !== null && !isObject(result.outputData)) {
+    return badOutput("outputData", result.outputData);
+  }
+  const output = result.outputData ?? {};
+  const logs = Array.isArray(result.logs) ? { logs: result.logs } : {};
+  const reason = result.reasonForIncompletion ?? `the worker returned ${String(result.status)} without a reason`;
+  switch (result.status) {
+    case "COMPLETED":
+      return { kind: "completed", output, ...logs };
+    case "IN_PROGRESS":
+      return { kind: "inProgress", callbackAfterSeconds: seconds(result.callbackAfterSeconds), output: result.outputData, ...logs };
+    case "FAILED":
+    case "CANCELED":
+      return { kind: "failed", terminal: false, reason, output, ...logs };
+    case "FAILED_WITH_TERMINAL_ERROR":
+      return { kind: "failed", terminal: true, reason, output, ...logs };
+    case undefined:
+    default:
+      return { kind: "failed", terminal: false, reason: `execute returned the status ${describe(result.status)}, which a worker cannot report` };
+  }
+}
+
+/** The outcome of a function that threw `thrown`, which may be anything. Never throws itself. */
+export function threw(thrown: unknown): Outcome {
+  let reason: string;
+  let stack: string | undefined;
+  let terminal = false;
+  try {
+    terminal = isBrandedAs(thrown, "NonRetryableError") || hasCode(thrown, "NON_RETRYABLE") || hasName(thrown, "NonRetryableException");
+    if (thrown instanceof Error) {
+      reason = typeof thrown.message === "string" && thrown.message !== "" ? thrown.message : thrown.name;
+      stack = typeof thrown.stack === "string" ? thrown.stack.slice(0, MAX_STACK_CHARACTERS) : undefined;
+    } else if (isObject(thrown) && typeof thrown["message"] === "string" && thrown["message"] !== "") {
+      reason = thrown["message"];
+    } else if (typeof thrown === "string" && thrown !== "") {
+      reason = thrown;
+    } else {
+      reason = `the function threw ${describe(thrown)}`;
+    }
+  } catch {
+    reason = "the function threw something that cannot be looked at";
+  }
+  return { kind: "failed", terminal, reason, error: thrown, ...(stack === undefined ? {} : { stack }) };
+}
+
+/** A result as it goes over the wire. */
+export interface Parcel {
+  readonly result: TaskResult;
+  readonly body: string;
+}
+
+/**
+ * The result that reports `outcome`, serialised. What cannot be serialised, or is more than the server takes, becomes a
+ * terminal failure that says so.
+ */
+export function toParcel(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): Parcel {
+  const result = toResult(entry, outcome);
+  let body: string;
+  try {
+    body = JSON.stringify(result);
+  } catch (error) {
+    return plainFailure(entry, `the output cannot be serialised: ${threwReason(error)}`);
+  }
+  // A character is up to three bytes of UTF-8; most bodies need no exact count.
+  if (body.length * 3 > MAX_RESULT_BYTES && Buffer.byteLength(body) > MAX_RESULT_BYTES) {
+    const bytes = Buffer.byteLength(body);
+    return plainFailure(entry, `the output is too large: ${bytes} bytes, and the server takes at most ${MAX_RESULT_BYTES}`);
+  }
+  return { result, body };
+}
+
+/** A terminal failure that carries nothing that could go wrong again. */
+export function plainFailure(entry: InFlightTask, reason: string): Parcel {
+  const { taskId, workflowInstanceId } = entry.task;
+  const result: TaskResult = {
+    taskId,
+    workflowInstanceId,
+    workerId: entry.worker.workerId,
+    status: "FAILED_WITH_TERMINAL_ERROR",
+    reasonForIncompletion: clip(reason, MAX_REASON_CHARACTERS),
+    outputData: {},
+  };
+  return { result, body: JSON.stringify(result) };
+}
+
+/** The update that puts a task back into the queue. The stored output is replaced by it, so it is sent along. */
+export function toHandBack(
+  entry: InFlightTask,
+  callbackAfterSeconds: number,
+  output: JsonObject,
+  logs: readonly TaskLog[] | undefined,
+): TaskResult {
+  const { taskId, workflowInstanceId } = entry.task;
+  return {
+    taskId,
+    workflowInstanceId,
+    workerId: entry.worker.workerId,
+    status: "IN_PROGRESS",
+    callbackAfterSeconds,
+    outputData: output,
+    ...(logs === undefined ? {} : { logs: joinLogs(logs) }),
+  };
+}
+
+function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): TaskResult {
+  const result: TaskResult = {
+    taskId: entry.task.taskId,
+    workflowInstanceId: entry.task.workflowInstanceId,
+    workerId: entry.worker.workerId,
+    status: outcome.kind === "completed" ? "COMPLETED" : outcome.terminal ? "FAILED_WITH_TERMINAL_ERROR" : "FAILED",
+    outputData: outcome.output ?? {},
+  };
+  let logs = entry.context?.takeLogs(outcome.kind === "failed" ? outcome.stack : undefined);
+  if (outcome.logs !== undefined) logs = [...outcome.logs, ...(logs ?? [])];
+  if (outcome.kind === "failed") result.reasonForIncompletion = clip(outcome.reason, MAX_REASON_CHARACTERS);
+  if (logs !== undefined) result.logs = joinLogs(logs);
+  return result;
+}
+
+function badOutput(what: string, value: unknown): Outcome {
+  return { kind: "failed", terminal: true, reason: `${what} must be an object, got ${describe(value)}` };
+}
+
+function threwReason(thrown: unknown): string {
+  const outcome = threw(thrown);
+  return outcome.kind === "failed" ? outcome.reason : "";
+}
+
+function describe(value: unknown): string {
+  try {
+    return clip(inspect(value, { depth: 1, maxStringLength: 200, maxArrayLength: 10, breakLength: Infinity }), 300);
+  } catch {
+    return `a value of type ${typeof value}`;
+  }
+}
+
+function seconds(value: unknown): number {
+  return typeof value === "number" && value > 0 && Number.isFinite(value) ? Math.ceil(value) : 0;
+}
+
+function hasCode(value: unknown, code: string): boolean {
+  return value instanceof Error && (value as { code?: unknown }).code === code;
+}
+
+function hasName(value: unknown, name: string): boolean {
+  return value instanceof Error && value.name === name;
+}
+
+function clip(text: string, maxCharacters: number): string {
+  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1)}…`;
+}

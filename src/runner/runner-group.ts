@@ -1,0 +1,158 @@
+import type { Clock } from "../clock.js";
+import type { TaskApi } from "../conductor/task-api.js";
+import type { WorkerConfig } from "../config/types.js";
+import type { HeartbeatBoard } from "../liveness/board.js";
+import type { Logger } from "../telemetry/logger.js";
+import { createRepeatLog } from "../telemetry/repeat-log.js";
+import { DEFAULT_OUTBOX_LIMITS, Delivery, type OutboxLimits } from "./delivery.js";
+import { Executor } from "./execution.js";
+import { HandBack } from "./hand-back.js";
+import { InFlightTable } from "./in-flight.js";
+import { ServerGate } from "./server-gate.js";
+import type { EventSink, Shared } from "./shared.js";
+import { TaskRunner, type RunnerStatus } from "./task-runner.js";
+import { Upkeep } from "./upkeep.js";
+import { Wakeup } from "./wakeup.js";
+
+export interface RunnerGroupOptions {
+  readonly workers: readonly WorkerConfig[];
+  readonly api: TaskApi;
+  readonly clock: Clock;
+  /** 0 up to 1, as `Math.random`. */
+  readonly random: () => number;
+  readonly events: EventSink;
+  readonly log: Logger;
+  readonly board: HeartbeatBoard;
+  /** What a request may take beyond its hold, in ms. */
+  readonly requestTimeoutMs: number;
+  /** The longest wait of a loop before it iterates again, in ms. */
+  readonly sliceMs: number;
+  readonly outboxLimits?: OutboxLimits;
+  readonly cancellationCheckMs?: number;
+}
+
+export interface GroupStatus {
+  readonly runners: readonly RunnerStatus[];
+  /** Tasks that were handed out to us and have not left yet, whatever their state. */
+  readonly inFlight: number;
+  /** Finished results that wait for another attempt. */
+  readonly resultsWaiting: number;
+  /** Functions that go on although their task was ended. */
+  readonly abandoned: number;
+  /** False while requests fail and the process backs off. */
+  readonly serverReachable: boolean;
+}
+
+/** What was left when a drain ended; all zero when it ended well. */
+export interface DrainReport {
+  readonly abandoned: number;
+  readonly leftInFlight: number;
+}
+
+/** Kept at the end of a drain for giving back what is not finished, in ms and as a share of the drain. */
+const RESERVE_MS = 2_000;
+const RESERVE_SHARE = 0.2;
+/** What a poll's answer may take beyond its hold before a drain stops waiting for it, in ms. */
+const POLL_GRACE_MS = 1_000;
+
+/** All runners of a process and what they share: one gate to the server, one delivery, one table of tasks. */
+export class RunnerGroup {
+  readonly runners: readonly TaskRunner[];
+  readonly #clock: Clock;
+  readonly #table: InFlightTable;
+  readonly #gate: ServerGate;
+  readonly #delivery: Delivery;
+  readonly #handBack: HandBack;
+  readonly #executor: Executor;
+  readonly #changed: Wakeup;
+  #loops: Promise<unknown> | undefined;
+  #drainDeadline: number | undefined;
+
+  constructor(options: RunnerGroupOptions) {
+    const { clock, random, api, events, log } = options;
+    this.#clock = clock;
+    this.#changed = new Wakeup(clock);
+    const onChange = () => {
+      if (this.#drainDeadline !== undefined) this.#changed.wake();
+    };
+    this.#gate = new ServerGate(clock, random);
+    this.#table = new InFlightTable((entry) => {
+      upkeep.end(entry);
+      onChange();
+    });
+    const shared: Shared = { clock, random, api, gate: this.#gate, table: this.#table, events, log };
+    const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
+    this.#executor = new Executor(shared, upkeep);
+    this.#handBack = new HandBack(shared, onChange);
+    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, () => {
+      for (const runner of this.runners) runner.wake();
+      onChange();
+    });
+    const parts = {
+      shared,
+      upkeep,
+      executor: this.#executor,
+      handBack: this.#handBack,
+      delivery: this.#delivery,
+      repeatLog: createRepeatLog({ clock, logger: log }),
+      sliceMs: options.sliceMs,
+      onChange,
+    };
+    this.runners = options.workers.map((worker) => new TaskRunner(worker, parts, options.board.cell(worker.taskDefName)));
+  }
+
+  start(): void {
+    this.#loops ??= Promise.all(this.runners.map((runner) => runner.run()));
+  }
+
+  get status(): GroupStatus {
+    return {
+      runners: this.runners.map((runner) => runner.status),
+      inFlight: this.#table.size,
+      resultsWaiting: this.#delivery.waiting,
+      abandoned: this.#executor.abandoned,
+      serverReachable: this.#gate.isOpen,
+    };
+  }
+
+  /**
+   * Stops polling, waits for what runs and for polls under way, and at the deadline gives back what is not finished.
+   * Called again, it can only shorten the drain. Never rejects.
+   */
+  async drain(drainTimeoutMs: number): Promise<DrainReport> {
+    const startedAt = this.#clock.now();
+    this.#drainDeadline = startedAt + drainTimeoutMs;
+    for (const runner of this.runners) runner.drain();
+
+    const reserveMs = () => Math.min(RESERVE_MS, Math.max(0, (this.#drainDeadline ?? 0) - startedAt) * RESERVE_SHARE);
+    const isDone = () => this.#table.size === 0 && this.runners.every((runner) => runner.isIdle) && this.#handBack.underWay === 0;
+    await this.#until(isDone, () => (this.#drainDeadline ?? 0) - reserveMs());
+    // A poll under way may still bring tasks, and what we give back before it returns might come to it.
+    const pollsUntil = () => Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS));
+    await this.#until(() => this.runners.every((runner) => runner.pollUntil === undefined), pollsUntil);
+    for (const runner of this.runners) runner.interruptAll();
+    const lastCall = this.#clock.now() + Math.min(RESERVE_MS, Math.max(drainTimeoutMs, POLL_GRACE_MS));
+    await this.#until(isDone, () => Math.max(this.#drainDeadline ?? 0, lastCall));
+
+    this.#handBack.stop();
+    this.#delivery.stop("the worker has stopped");
+    for (const runner of this.runners) runner.stop();
+    await this.#loops;
+    return { abandoned: this.#executor.abandoned, leftInFlight: this.#table.size };
+  }
+
+  /** Brings the end of a drain under way forward to `drainTimeoutMs` from now. */
+  hurry(drainTimeoutMs: number): void {
+    if (this.#drainDeadline === undefined) return;
+    this.#drainDeadline = Math.min(this.#drainDeadline, this.#clock.now() + drainTimeoutMs);
+    this.#changed.wake();
+  }
+
+  async #until(isDone: () => boolean, deadline: () => number): Promise<void> {
+    for (;;) {
+      const leftMs = deadline() - this.#clock.now();
+      if (isDone() || leftMs <= 0) return;
+      await this.#changed.wait(leftMs);
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import type { Clock } from "../clock.js";
+import type { ConductorError } from "../conductor/errors.js";
+import type { Reply } from "../conductor/reply.js";
+import { backoffMs, type FailureClass } from "./backoff.js";
+
+/** What one request told about the server as a whole. `neutral` says nothing: the fault may be the request's own. */
+export type Verdict = "ok" | "neutral" | FailureClass;
+
+/** Leave to send one request. Settled exactly once, by `report`. */
+export interface Permit {
+  readonly startedAt: number;
+  /** The one request that finds out whether the server is back: it should be short. */
+  readonly isProbe: boolean;
+  report(verdict: Verdict, retryAfterMs?: number): void;
+}
+
+/**
+ * One backoff for the whole process: while the server is away, all runners and deliveries together send one request per
+ * wait, and the first one that succeeds lets everybody through.
+ */
+export class ServerGate {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #listeners = new Set<() => void>();
+  /** Until when nobody passes; undefined while the gate is open. */
+  #closedUntil: number | undefined;
+  #closedAt = 0;
+  #failures = 0;
+  #failureClass: FailureClass | undefined;
+  #probing = false;
+  #lastOkAt: number | undefined;
+
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** True while requests pass freely. */
+  get isOpen(): boolean {
+    return this.#closedUntil === undefined;
+  }
+
+  /** When the last request succeeded, by the clock; undefined before the first. */
+  get lastOkAt(): number | undefined {
+    return this.#lastOkAt;
+  }
+
+  /** Calls back whenever somebody who was refused may try again. Returns the way out. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Leave to send a request now, or how long to wait before asking again (a change is announced as well). */
+  admit(): Permit | { readonly waitMs: number } {
+    const now = this.#clock.now();
+    if (this.#closedUntil === undefined) return this.#permit(now, false);
+    if (now < this.#closedUntil) return { waitMs: this.#closedUntil - now };
+    // Not "until told": should the probe's owner forget it, somebody asks again.
+    if (this.#probing) return { waitMs: 1_000 };
+    this.#probing = true;
+    return this.#permit(now, true);
+  }
+
+  #permit(startedAt: number, isProbe: boolean): Permit {
+    let reported = false;
+    return {
+      startedAt,
+      isProbe,
+      report: (verdict, retryAfterMs) => {
+        if (reported) return;
+        reported = true;
+        if (isProbe) this.#probing = false;
+        if (verdict === "ok") this.#succeeded();
+        else if (verdict !== "neutral") this.#failed(startedAt, verdict, retryAfterMs);
+        else if (isProbe) this.#announce();
+      },
+    };
+  }
+
+  #succeeded(): void {
+    this.#lastOkAt = this.#clock.now();
+    this.#failures = 0;
+    if (this.#closedUntil === undefined) return;
+    this.#closedUntil = undefined;
+    this.#failureClass = undefined;
+    this.#announce();
+  }
+
+  #failed(startedAt: number, failureClass: FailureClass, retryAfterMs: number | undefined): void {
+    const now = this.#clock.now();
+    // Requests that were under way together fail together: that is one failure, not many.
+    const isNews = this.#closedUntil === undefined || startedAt >= this.#closedAt;
+    if (!isNews && retryAfterMs === undefined) return;
+    if (isNews) {
+      this.#failures = failureClass === this.#failureClass ? this.#failures + 1 : 1;
+      this.#failureClass = failureClass;
+      this.#closedAt = now;
+    }
+    const until = now + backoffMs(failureClass, Math.max(this.#failures, 1), this.#random, retryAfterMs);
+    this.#closedUntil = isNews ? until : Math.max(until, this.#closedUntil ?? 0);
+    this.#announce();
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** What a failed request says about the server as a whole. */
+export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered" }>): Verdict {
+  const { error } = reply;
+  if (reply.kind === "refused") return refusalVerdict(error);
+  switch (error.code) {
+    case "DEADLINE_EXCEEDED":
+      return "silent";
+    case "MALFORMED_RESPONSE":
+      return "overloaded";
+    case "INVALID_REQUEST":
+    case "CLOSED":
+      return "neutral";
+    default:
+      return "unreachable";
+  }
+}
+
+function refusalVerdict(error: ConductorError): Verdict {
+  const status = error.status ?? 0;
+  if (status === 401 || status === 403) return "unauthorized";
+  if (error.retryable && status !== 500) return "overloaded";
+  // An answer in Conductor's own words: it is there, and it is about this request.
+  if (error.serverMessage !== undefined) return status === 500 ? "neutral" : "ok";
+  return "overloaded";
+}

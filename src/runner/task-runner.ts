@@ -1,0 +1,410 @@
+import type { HandOut } from "../conductor/hand-out.js";
+import type { Polled } from "../conductor/task-api.js";
+import type { Reply } from "../conductor/reply.js";
+import type { WorkerConfig } from "../config/types.js";
+import type { HeartbeatCell } from "../liveness/board.js";
+import type { RepeatLog } from "../telemetry/repeat-log.js";
+import { TaskStoppingError } from "../worker/errors.js";
+import type { Delivery } from "./delivery.js";
+import type { Executor } from "./execution.js";
+import type { HandBack } from "./hand-back.js";
+import { InFlightTask } from "./in-flight.js";
+import { plainFailure, toParcel, type Outcome } from "./outcome.js";
+import { afterChain, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
+import { failureVerdict, type Permit } from "./server-gate.js";
+import type { Shared } from "./shared.js";
+import { Slots } from "./slots.js";
+import { definitionOf, pollTimeoutIsOver } from "./task-times.js";
+import type { Upkeep } from "./upkeep.js";
+import { Wakeup } from "./wakeup.js";
+
+/** The parts of a process that its runners share, beside {@link Shared}. */
+export interface RunnerParts {
+  readonly shared: Shared;
+  readonly executor: Executor;
+  readonly delivery: Delivery;
+  readonly handBack: HandBack;
+  readonly upkeep: Upkeep;
+  readonly repeatLog: RepeatLog;
+  /** The longest wait of the loop before it iterates, and beats, again, in ms. */
+  readonly sliceMs: number;
+  /** Called when a poll has settled or a slot is free again. */
+  readonly onChange: () => void;
+}
+
+/** A task of somebody else's type is put back for this long, so that it does not come round at once. */
+const NOT_OURS_DELAY_SECONDS = 5;
+/** What the loop waits after a bug of ours, in ms. */
+const AFTER_BUG_MS = 1_000;
+
+/** What a runner is doing, for status pages and tests. */
+export interface RunnerStatus {
+  readonly taskType: string;
+  readonly domain: string | undefined;
+  readonly state: "polling" | "paused" | "draining" | "stopped";
+  readonly concurrency: number;
+  readonly running: number;
+  /** Milliseconds since the last poll that the server answered; undefined before the first. */
+  readonly lastPollAgoMs: number | undefined;
+}
+
+/**
+ * One task type, for ever. An event machine: each iteration beats, starts the poll that is called for, and waits for
+ * something to happen (a slot freed, a poll settled, the server back, pause, stop) or for the end of a slice. It never
+ * waits for a poll, so nothing that happens to one can hold it up.
+ */
+export class TaskRunner {
+  readonly config: WorkerConfig;
+  readonly #parts: RunnerParts;
+  readonly #shared: Shared;
+  readonly #cell: HeartbeatCell;
+  readonly #slots: Slots;
+  readonly #wakeup: Wakeup;
+  #pollState: PollState = INITIAL_POLL_STATE;
+  #state: "polling" | "paused" | "draining" | "stopped";
+  /** Until when the server holds the poll under way, by the clock; undefined while there is none. */
+  #pollUntil: number | undefined;
+  #notBefore = -Infinity;
+  #lastPollAt: number | undefined;
+  #forgetGate: () => void;
+
+  constructor(config: WorkerConfig, parts: RunnerParts, cell: HeartbeatCell) {
+    this.config = config;
+    this.#parts = parts;
+    this.#shared = parts.shared;
+    this.#cell = cell;
+    this.#slots = new Slots(config.concurrency);
+    this.#wakeup = new Wakeup(parts.shared.clock);
+    this.#state = config.paused ? "paused" : "polling";
+    this.#forgetGate = parts.shared.gate.onChange(() => {
+      this.#wakeup.wake();
+    });
+    // The first beat is made before anything can go wrong.
+    cell.beat();
+  }
+
+  /** Runs until {@link stop}; never rejects. */
+  async run(): Promise<void> {
+    while (this.#state !== "stopped") {
+      this.#cell.beat();
+      let waitMs: number;
+      try {
+        waitMs = this.#step();
+      } catch (error) {
+        this.#shared.log.error({ taskType: this.config.taskDefName, err: error }, "an iteration of the poll loop failed; going on");
+        waitMs = AFTER_BUG_MS;
+      }
+      await this.#wakeup.wait(Math.min(waitMs, this.#parts.sliceMs));
+    }
+    this.#forgetGate();
+    this.#cell.release();
+  }
+
+  /** Something changed: iterate now. */
+  wake(): void {
+    this.#wakeup.wake();
+  }
+
+  pause(): void {
+    if (this.#state !== "polling") return;
+    this.#state = "paused";
+    this.#wakeup.wake();
+  }
+
+  resume(): void {
+    if (this.#state !== "paused") return;
+    this.#state = "polling";
+    this.#wakeup.wake();
+  }
+
+  /** Takes effect at once for new tasks. Throws `RangeError` for what is no whole number from 1 up. */
+  setConcurrency(concurrency: number): void {
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw new RangeError(`concurrency must be a whole number from 1 up, got ${String(concurrency)}`);
+    }
+    this.#slots.concurrency = concurrency;
+    this.#wakeup.wake();
+  }
+
+  /** No further polls. What a poll under way still brings is handed back. */
+  drain(): void {
+    if (this.#state === "stopped") return;
+    this.#state = "draining";
+    this.#wakeup.wake();
+  }
+
+  /** Ends the loop. */
+  stop(): void {
+    this.#state = "stopped";
+    this.#wakeup.wake();
+  }
+
+  /** No poll is under way and no slot is taken. */
+  get isIdle(): boolean {
+    return this.#pollUntil === undefined && this.#slots.used === 0;
+  }
+
+  /** When the server answers the poll under way at the latest, by the clock; undefined while there is none. */
+  get pollUntil(): number | undefined {
+    return this.#pollUntil;
+  }
+
+  get status(): RunnerStatus {
+    return {
+      taskType: this.config.taskDefName,
+      domain: this.config.domain,
+      state: this.#state,
+      concurrency: this.#slots.concurrency,
+      running: this.#slots.used,
+      lastPollAgoMs: this.#lastPollAt === undefined ? undefined : this.#shared.clock.now() - this.#lastPollAt,
+    };
+  }
+
+  /**
+   * Ends what still runs, at the drain deadline: each such task goes back to the queue, or is reported failed where it
+   * must not run twice.
+   */
+  interruptAll(): void {
+    for (const entry of this.#shared.table) {
+      if (entry.worker !== this.config || entry.interrupt === undefined) continue;
+      const message = "the worker is stopping";
+      const mustFail = this.#mustFail(entry);
+      const outcome: Outcome =
+        mustFail === undefined
+          ? { kind: "handBack" }
+          : { kind: "failed", terminal: false, reason: `${message}, and ${mustFail}` };
+      entry.interrupt(outcome, new TaskStoppingError(message));
+    }
+  }
+
+  /** Why a started task cannot go back to the queue; `undefined` when it can. */
+  #mustFail(entry: InFlightTask): string | undefined {
+    if (this.config.onDrainDeadline === "fail") return "onDrainDeadline is fail";
+    if (definitionOf(entry.task)?.retryCount === 0) return "its definition has retryCount 0: it must not run twice";
+    // Our own poll would get it again, and nobody would be left to give it back.
+    if (this.#pollUntil !== undefined) return "a poll is still unanswered";
+    return this.#queueTimeoutIsOver(entry) ? "its pollTimeoutSeconds have passed: the queue would time it out" : undefined;
+  }
+
+  #queueTimeoutIsOver(entry: InFlightTask): boolean {
+    return pollTimeoutIsOver(entry.task, this.#shared.clock.now() - entry.receivedAt);
+  }
+
+  /** One iteration; returns how long to wait for the next, in ms. */
+  #step(): number {
+    if (this.#state !== "polling" || this.#pollUntil !== undefined || this.#parts.delivery.isFull) return Infinity;
+    const freeSlots = this.#slots.free;
+    if (freeSlots === 0) return Infinity;
+    const { clock, gate } = this.#shared;
+    const waitMs = this.#notBefore - clock.now();
+    if (waitMs > 0) return waitMs;
+    const permit = gate.admit();
+    if ("waitMs" in permit) return permit.waitMs;
+    const plan = nextPoll(this.#pollState, { freeSlots, longPollMs: this.config.longPollMs, isProbe: permit.isProbe });
+    void this.#poll(plan, permit);
+    return Infinity;
+  }
+
+  async #poll(plan: PollPlan, permit: Permit): Promise<void> {
+    const { api, clock, log } = this.#shared;
+    const { taskDefName: taskType, workerId, domain } = this.config;
+    this.#pollUntil = permit.startedAt + plan.timeoutMs;
+    this.#slots.reserve(plan.count);
+    let isReserved = true;
+    const unreserve = () => {
+      if (isReserved) this.#slots.release(plan.count);
+      isReserved = false;
+    };
+    try {
+      const reply = await api.pollBatch({ taskType, workerId, domain, count: plan.count, timeoutMs: plan.timeoutMs });
+      unreserve();
+      const durationMs = clock.now() - permit.startedAt;
+      if (reply.kind === "answered") this.#polled(plan, permit, reply.value, durationMs);
+      else this.#pollFailed(permit, reply, durationMs);
+    } catch (error) {
+      permit.report("overloaded");
+      log.error({ taskType, err: error }, "handling a poll failed; going on");
+    } finally {
+      unreserve();
+      this.#pollUntil = undefined;
+      this.#changed();
+    }
+  }
+
+  #changed(): void {
+    this.#wakeup.wake();
+    this.#parts.onChange();
+  }
+
+  #polled(plan: PollPlan, permit: Permit, { handOuts, malformed }: Polled, durationMs: number): void {
+    const { clock, events, log } = this.#shared;
+    const { taskDefName: taskType } = this.config;
+    this.#lastPollAt = clock.now();
+    const isNonsense = malformed > 0 && handOuts.length === 0;
+    permit.report(isNonsense ? "overloaded" : "ok");
+    this.#parts.repeatLog.succeeded(`poll ${taskType}`);
+    if (malformed > 0) log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
+    let useful = 0;
+    for (const handOut of handOuts) {
+      if (this.#receive(handOut)) useful += 1;
+    }
+    this.#pollState = afterPoll(this.#pollState, plan, { received: handOuts.length, useful, durationMs });
+    this.#notBefore = clock.now() + paceMs(this.#pollState, this.config.longPollMs);
+    if (events.has("pollCompleted")) {
+      events.emit("pollCompleted", { taskType, requested: plan.count, received: handOuts.length, durationMs });
+    }
+  }
+
+  #pollFailed(permit: Permit, reply: Exclude<Reply<Polled>, { kind: "answered" }>, durationMs: number): void {
+    const { events } = this.#shared;
+    const { taskDefName: taskType } = this.config;
+    const verdict = failureVerdict(reply);
+    // A poll carries nothing that could be at fault: whatever went wrong, wait.
+    permit.report(verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict, reply.error.retryAfterMs);
+    if (reply.kind === "maybeApplied") this.#parts.delivery.suspect();
+    this.#parts.repeatLog.failed(`poll ${taskType}`, { taskType, err: reply.error }, "polling failed; backing off and trying again");
+    if (events.has("pollFailed")) events.emit("pollFailed", { taskType, durationMs, error: reply.error });
+  }
+
+  /** Takes a task in. False: it is one that we have already, and one execution answers both. */
+  #receive(handOut: HandOut): boolean {
+    const { table } = this.#shared;
+    const known = table.get(handOut.task.taskId);
+    if (known !== undefined && known.state !== "handingBack") return false;
+    const entry = this.#enter(handOut);
+    if (!this.#mayRun(entry, handOut.problem)) return true;
+    void this.#slots
+      .run(() => this.#work(entry))
+      .finally(() => {
+        this.#changed();
+      });
+    return true;
+  }
+
+  #enter(handOut: HandOut): InFlightTask {
+    const entry = new InFlightTask(handOut.task, this.config, this.#shared.clock.now());
+    this.#shared.table.enter(entry);
+    return entry;
+  }
+
+  /** True when the task is to be run in a slot; what cannot run leaves by another door, which is begun here. */
+  #mayRun(entry: InFlightTask, problem: string | undefined, hasSlot = false): boolean {
+    const { task } = entry;
+    const { taskDefName } = this.config;
+    if (this.#state === "draining" || this.#state === "stopped") return this.#return(entry, "stopping");
+    if (this.#state === "paused") return this.#return(entry, "paused");
+    if (problem !== undefined) {
+      this.#shared.log.error({ ...entry.ids, problem }, "the server handed out a malformed task");
+      void this.#parts.delivery.deliver(entry, plainFailure(entry, `the task is malformed: ${problem}`), false);
+      return false;
+    }
+    if (isNamed(task.taskDefName) && isNamed(task.taskType) && task.taskDefName !== taskDefName && task.taskType !== taskDefName) {
+      this.#shared.log.error({ ...entry.ids, taskDefName: task.taskDefName }, "the server handed out a task of another type");
+      return this.#return(entry, "notOurs");
+    }
+    if (!hasSlot && this.#slots.free === 0) return this.#return(entry, "surplus");
+    return true;
+  }
+
+  /** Gives back a task that nothing was begun with. Returns false. */
+  #return(entry: InFlightTask, reason: "surplus" | "paused" | "stopping" | "notOurs"): false {
+    if (this.#queueTimeoutIsOver(entry)) {
+      const parcel = toParcel(entry, {
+        kind: "failed",
+        terminal: false,
+        reason: `the worker could not take the task (${reason}), and its pollTimeoutSeconds have passed`,
+      });
+      void this.#parts.delivery.deliver(entry, parcel, false);
+      return false;
+    }
+    const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
+    void this.#parts.handBack.send(entry, { reason, callbackAfterSeconds });
+    return false;
+  }
+
+  /** A slot's work: one task, and those that come along with its update. Never rejects. */
+  async #work(first: InFlightTask): Promise<void> {
+    for (let entry: InFlightTask | undefined = first; entry !== undefined; ) {
+      const current: InFlightTask = entry;
+      entry = undefined;
+      try {
+        entry = await this.#one(current);
+      } catch (error) {
+        await this.#afterBug(current, error);
+      }
+    }
+  }
+
+  async #one(entry: InFlightTask): Promise<InFlightTask | undefined> {
+    const { clock, events } = this.#shared;
+    if (events.has("taskStarted")) events.emit("taskStarted", { ...entry.ids, queueWaitMs: entry.task.queueWaitTime });
+    const startedAt = clock.now();
+    const executing = this.#parts.executor.execute(entry);
+    const outcome = executing instanceof Promise ? await executing : executing;
+    this.#tellExecuted(entry, outcome, clock.now() - startedAt);
+
+    switch (outcome.kind) {
+      case "moot":
+        this.#shared.log.warn({ ...entry.ids, reason: outcome.reason }, "a running task was ended by the server");
+        if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: outcome.reason });
+        this.#shared.table.leave(entry, "moot");
+        return undefined;
+      case "handBack":
+        this.#parts.upkeep.end(entry);
+        await this.#parts.handBack.send(entry, { reason: "stopping", callbackAfterSeconds: 0, logs: entry.context?.takeLogs() });
+        return undefined;
+      case "inProgress": {
+        this.#parts.upkeep.end(entry);
+        const logs = [...(outcome.logs ?? []), ...(entry.context?.takeLogs() ?? [])];
+        const { callbackAfterSeconds, output } = outcome;
+        // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
+        await this.#parts.handBack.send(entry, { reason: undefined, callbackAfterSeconds, output, logs: logs.length > 0 ? logs : undefined });
+        return undefined;
+      }
+      case "completed":
+      case "failed":
+        break;
+    }
+
+    const chain = this.#state === "polling" && this.#pollState.backlog && !this.#slots.isOver;
+    const delivering = this.#parts.delivery.deliver(entry, toParcel(entry, outcome), chain);
+    this.#parts.upkeep.executed(entry);
+    const next = await delivering;
+    if (chain) this.#pollState = afterChain(this.#pollState, next !== null);
+    return next === null ? undefined : this.#chained(next);
+  }
+
+  #chained(next: HandOut): InFlightTask | undefined {
+    const known = this.#shared.table.get(next.task.taskId);
+    if (known !== undefined && known.state !== "handingBack") return undefined;
+    const entry = this.#enter(next);
+    return this.#mayRun(entry, next.problem, true) ? entry : undefined;
+  }
+
+  /** The outermost backstop: a task must not stay open because of a bug of ours, and nobody must miss that it happened. */
+  async #afterBug(entry: InFlightTask, error: unknown): Promise<void> {
+    this.#shared.log.error({ ...entry.ids, err: error }, "running a task failed unexpectedly; it is reported failed");
+    this.#parts.upkeep.end(entry);
+    if (!this.#shared.table.has(entry) || entry.state !== "running") return;
+    const reason = `the worker failed: ${error instanceof Error ? error.message : String(error)}`;
+    await this.#parts.delivery.deliver(entry, toParcel(entry, { kind: "failed", terminal: false, reason }), false);
+  }
+
+  #tellExecuted(entry: InFlightTask, outcome: Outcome, durationMs: number): void {
+    const { events, log } = this.#shared;
+    if (outcome.kind === "failed") {
+      const { terminal, reason, error } = outcome;
+      log.warn({ ...entry.ids, terminal, reason }, "a task failed");
+      if (events.has("taskFailed")) {
+        events.emit("taskFailed", { ...entry.ids, durationMs, terminal, reason, ...(error === undefined ? {} : { error }) });
+      }
+    } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.has("taskExecuted")) {
+      const status = outcome.kind === "completed" ? "COMPLETED" : "IN_PROGRESS";
+      events.emit("taskExecuted", { ...entry.ids, durationMs, status });
+    }
+  }
+}
+
+function isNamed(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}

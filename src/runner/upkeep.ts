@@ -1,0 +1,194 @@
+import type { TaskResult, TaskStatus } from "../conductor/types.js";
+import { TaskCancelledError, TaskDeadlineError } from "../worker/errors.js";
+import type { InFlightTask } from "./in-flight.js";
+import { failureVerdict } from "./server-gate.js";
+import type { Shared } from "./shared.js";
+import { marginMs, taskTimes } from "./task-times.js";
+
+/** How often a long-running task is looked up on the server, in ms: it never tells a worker that a task was cancelled. */
+const CANCELLATION_CHECK_MS = 10_000;
+/** Between two attempts to extend a lease, in ms. */
+const LEASE_RETRY_MS = 500;
+/** The least time an attempt gets, however little is left of the lease, in ms. */
+const MIN_ATTEMPT_MS = 500;
+
+const ENDED: ReadonlySet<TaskStatus> = new Set<TaskStatus>([
+  "COMPLETED",
+  "COMPLETED_WITH_ERRORS",
+  "FAILED",
+  "FAILED_WITH_TERMINAL_ERROR",
+  "CANCELED",
+  "TIMED_OUT",
+  "SKIPPED",
+]);
+
+interface Care {
+  readonly deadlineReason: string;
+  readonly responseTimeoutMs: number;
+  leaseDueAt: number;
+  cancellationCheckAt: number;
+  busy: boolean;
+}
+
+/**
+ * What a task needs while we have it, on one timer: its deadline is kept, its lease is extended where the deadline lies
+ * beyond the response timeout (through execution and delivery), and a cancelled one is found out.
+ */
+export class Upkeep {
+  readonly #shared: Shared;
+  readonly #requestTimeoutMs: number;
+  readonly #cancellationCheckMs: number;
+  readonly #cares = new WeakMap<InFlightTask, Care>();
+
+  constructor(shared: Shared, requestTimeoutMs: number, cancellationCheckMs: number = CANCELLATION_CHECK_MS) {
+    this.#shared = shared;
+    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#cancellationCheckMs = cancellationCheckMs;
+  }
+
+  /** Fixes the task's deadline. Synchronous functions need no more than that. */
+  begin(entry: InFlightTask): string {
+    const times = taskTimes(entry.task, entry.worker.executionTimeoutMs);
+    entry.deadlineAt = entry.receivedAt + times.budgetMs;
+    entry.leaseEndsAt = entry.receivedAt + times.responseTimeoutMs;
+    return times.budgetReason;
+  }
+
+  /** From now on until {@link end}: the task is waited for. */
+  watch(entry: InFlightTask, deadlineReason: string): void {
+    const now = this.#shared.clock.now();
+    const responseTimeoutMs = entry.leaseEndsAt - entry.receivedAt;
+    const care: Care = {
+      deadlineReason,
+      responseTimeoutMs,
+      leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
+      cancellationCheckAt: now + this.#cancellationCheckMs,
+      busy: false,
+    };
+    this.#cares.set(entry, care);
+    this.#arm(entry, care, now);
+  }
+
+  /** Stops caring: the task has left. */
+  end(entry: InFlightTask): void {
+    this.#cares.delete(entry);
+    if (entry.timer === undefined) return;
+    this.#shared.clock.clearTimer(entry.timer);
+    entry.timer = undefined;
+  }
+
+  /** The function has settled: only the lease of a result on its way is left to look after, if it needs one. */
+  executed(entry: InFlightTask): void {
+    const care = this.#cares.get(entry);
+    if (care !== undefined && !needsLease(entry, care)) this.end(entry);
+  }
+
+  #arm(entry: InFlightTask, care: Care, now: number): void {
+    const isRunning = entry.state === "running";
+    let dueAt = isRunning ? entry.deadlineAt : Infinity;
+    if (!care.busy) {
+      if (isRunning) dueAt = Math.min(dueAt, care.cancellationCheckAt);
+      if (needsLease(entry, care)) dueAt = Math.min(dueAt, care.leaseDueAt);
+    }
+    if (entry.timer !== undefined) this.#shared.clock.clearTimer(entry.timer);
+    entry.timer =
+      dueAt === Infinity
+        ? undefined
+        : this.#shared.clock.setTimer(() => {
+            entry.timer = undefined;
+            this.#tick(entry, care);
+          }, dueAt - now);
+  }
+
+  #tick(entry: InFlightTask, care: Care): void {
+    if (!this.#shared.table.has(entry)) return;
+    const now = this.#shared.clock.now();
+    if (entry.state === "running" && now >= entry.deadlineAt) {
+      const message = `the deadline has passed: ${care.deadlineReason}`;
+      entry.interrupt?.({ kind: "failed", terminal: false, reason: message }, new TaskDeadlineError(message));
+      return;
+    }
+    if (!care.busy && needsLease(entry, care) && now >= care.leaseDueAt) {
+      care.leaseDueAt = Infinity;
+      this.#inBackground(entry, care, () => this.#extendLease(entry, care));
+    } else if (!care.busy && entry.state === "running" && now >= care.cancellationCheckAt) {
+      care.cancellationCheckAt = Infinity;
+      this.#inBackground(entry, care, () => this.#checkCancellation(entry, care));
+    }
+    this.#arm(entry, care, now);
+  }
+
+  #inBackground(entry: InFlightTask, care: Care, work: () => Promise<void>): void {
+    care.busy = true;
+    void work()
+      .catch((error: unknown) => {
+        this.#shared.log.error({ ...entry.ids, err: error }, "looking after a task failed");
+      })
+      .finally(() => {
+        care.busy = false;
+        if (this.#cares.get(entry) === care) this.#arm(entry, care, this.#shared.clock.now());
+      });
+  }
+
+  async #extendLease(entry: InFlightTask, care: Care): Promise<void> {
+    const { clock, gate, api, events, log, table } = this.#shared;
+    const sentAt = clock.now();
+    const permit = gate.admit();
+    if ("waitMs" in permit) {
+      care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
+      return;
+    }
+    const { taskId, workflowInstanceId } = entry.task;
+    const extension: TaskResult = {
+      taskId,
+      workflowInstanceId,
+      workerId: entry.worker.workerId,
+      status: "IN_PROGRESS",
+      extendLease: true,
+    };
+    const leftMs = entry.leaseEndsAt - sentAt;
+    const deadlineMs = Math.min(this.#requestTimeoutMs, Math.max(leftMs / 2, MIN_ATTEMPT_MS));
+    const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
+    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    if (!table.has(entry)) return;
+    if (reply.kind === "answered") {
+      entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
+      care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
+      if (events.has("leaseExtended")) events.emit("leaseExtended", entry.ids);
+      return;
+    }
+    if (reply.kind === "refused" && reply.error.status === 404) {
+      this.#cancelled(entry, "the server does not know the task any more");
+      return;
+    }
+    care.leaseDueAt = clock.now() + LEASE_RETRY_MS;
+    log.warn({ ...entry.ids, err: reply.error, leaseLeftMs: Math.round(entry.leaseEndsAt - clock.now()) }, "extending the lease failed; trying again");
+  }
+
+  async #checkCancellation(entry: InFlightTask, care: Care): Promise<void> {
+    const { clock, gate, api, table } = this.#shared;
+    const permit = gate.admit();
+    if ("waitMs" in permit) {
+      care.cancellationCheckAt = clock.now() + Math.max(permit.waitMs, 10);
+      return;
+    }
+    const reply = await api.get(entry.task.taskId);
+    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    care.cancellationCheckAt = clock.now() + this.#cancellationCheckMs;
+    if (!table.has(entry) || entry.state !== "running") return;
+    if (reply.kind === "answered" && ENDED.has(reply.value.status)) {
+      this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);
+    } else if (reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined) {
+      this.#cancelled(entry, "the server does not know the task any more");
+    }
+  }
+
+  #cancelled(entry: InFlightTask, reason: string): void {
+    entry.interrupt?.({ kind: "moot", reason }, new TaskCancelledError(reason));
+  }
+}
+
+/** The server's patience would end before the task's deadline does. */
+function needsLease(entry: InFlightTask, care: Care): boolean {
+  return entry.leaseEndsAt - marginMs(care.responseTimeoutMs) < entry.deadlineAt;
+}
