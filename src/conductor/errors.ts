@@ -1,4 +1,4 @@
-import { OstinatoError, type OstinatoErrorCode } from "../errors.js";
+import { brandErrorClass, OstinatoError, type OstinatoErrorCode } from "../errors.js";
 import type { ErrorResponse } from "./types.js";
 
 export interface ConductorErrorDetails {
@@ -16,6 +16,10 @@ export interface ConductorErrorDetails {
 
 /** A request to Conductor that did not succeed. */
 export class ConductorError extends OstinatoError {
+  static {
+    brandErrorClass(this, "ConductorError");
+  }
+
   /** HTTP status; absent when no answer came. */
   readonly status: number | undefined;
   /** What the server said, when it answered as Conductor does. */

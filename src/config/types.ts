@@ -3,17 +3,21 @@ import type { Logger } from "../telemetry/logger.js";
 
 /** The options of a `TaskHandler`. Where an environment variable is named, it wins over the option. */
 export interface TaskHandlerOptions {
-  /** Where Conductor's API is: `http://localhost:8080/api`; without a path, `/api` is added. `CONDUCTOR_SERVER_URL`. */
+  /**
+   * Where Conductor's API is. Default `http://localhost:8080/api`. `/api` is added unless the path ends in it; no
+   * credentials, query or hash. `CONDUCTOR_SERVER_URL`.
+   */
   serverUrl?: string;
   /** What to run. At least one; a task type (in one domain) once. */
   workers: readonly (WorkerDefinition | ConductorWorker)[];
   /**
    * The time the network and the server may take for one request, in ms, beyond what we ask the server to hold it.
-   * Default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
+   * 100 to 600000, default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
    */
   requestTimeoutMs?: number;
   /**
-   * A loop that does not iterate for this long is stuck, in seconds. Default 300, 0 = off.
+   * A loop that does not iterate for this long is stuck, in seconds. Default 300, 0 = off. Must leave room for the
+   * longest poll: `longPollMs` + `requestTimeoutMs` + 1 s.
    * `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
    */
   stallTimeoutSeconds?: number;

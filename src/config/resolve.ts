@@ -1,0 +1,195 @@
+import { ConfigurationError } from "../errors.js";
+import { envToken, warnOfVariables } from "./env-names.js";
+import { checkHandlerOptionNames } from "./option-names.js";
+import { decimal, find, integer, oneOf, quote, type Env } from "./parse.js";
+import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
+import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "./server-url.js";
+import type { HandlerConfig, Sourced, TaskHandlerOptions, WorkerConfig } from "./types.js";
+
+/** Who this process is; the default `workerId` is made of it. */
+export interface ProcessIdentity {
+  readonly hostname: string;
+  readonly pid: number;
+  /** A few characters that no other process has. */
+  readonly random: string;
+}
+
+/** What a loop needs beyond a poll's deadline to be seen alive. */
+const STALL_MARGIN_MS = 1000;
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+const requestTimeoutKind = integer(100, 600_000, " (ms)");
+const stallTimeoutKind = decimal((value) => value >= 0, "a number of seconds, 0 (off) or more");
+const logLevelKind = oneOf(LOG_LEVELS, { warning: "warn", critical: "fatal" });
+
+/**
+ * Resolves options and environment into what a process runs by: the environment wins over code, code over the default,
+ * and a blank value is not set. Pure. Throws one {@link ConfigurationError} that names everything that is wrong; what is
+ * only odd goes to `warnings`.
+ */
+export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: ProcessIdentity): HandlerConfig {
+  const given: unknown = options;
+  if (typeof given !== "object" || given === null) {
+    throw new ConfigurationError([`the handler must be given its options, { workers: […] }, got ${quote(given)}`]);
+  }
+  const problems = new Set(checkHandlerOptionNames(options));
+  const warnings = new Set<string>();
+
+  const serverUrl = resolveServerUrl(options, env, problems);
+  const requestTimeout = find(
+    requestTimeoutKind,
+    {
+      env,
+      variables: ["CONDUCTOR_REQUEST_TIMEOUT_MS"],
+      option: "option requestTimeoutMs",
+      code: options.requestTimeoutMs,
+      fallback: 10_000,
+    },
+    problems,
+  );
+  const stallTimeout = find(
+    stallTimeoutKind,
+    {
+      env,
+      variables: ["CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS"],
+      option: "option stallTimeoutSeconds",
+      code: options.stallTimeoutSeconds,
+      fallback: 300,
+    },
+    problems,
+  );
+  const logLevel = find<string, string>(
+    logLevelKind,
+    { env, variables: ["CONDUCTOR_LOG_LEVEL"], option: "the log level", code: undefined, fallback: "info" },
+    problems,
+  );
+  checkLogger(options.logger, problems);
+
+  const workers = resolveWorkers(options.workers, env, identity, problems, warnings);
+  const configs = workers.map(({ config }) => config);
+  checkNames(configs, problems, warnings);
+  if (!requestTimeout.wrong && !stallTimeout.wrong) {
+    const longest = longestPoll(workers);
+    if (longest !== undefined) checkStallTimeout(stallTimeout, requestTimeout, longest, problems);
+  }
+  const names = configs.map(({ taskDefName }) => taskDefName);
+  for (const warning of warnOfVariables(env, names)) warnings.add(warning);
+
+  if (problems.size > 0) throw new ConfigurationError([...problems]);
+  return {
+    serverUrl: serverUrl.value,
+    requestTimeoutMs: requestTimeout.value,
+    stallTimeoutSeconds: stallTimeout.value,
+    logLevel: logLevel.value,
+    workers: configs,
+    sources: {
+      serverUrl: serverUrl.source,
+      requestTimeoutMs: requestTimeout.source,
+      stallTimeoutSeconds: stallTimeout.source,
+      logLevel: logLevel.source,
+    },
+    warnings: [...warnings],
+  };
+}
+
+function resolveServerUrl(options: TaskHandlerOptions, env: Env, problems: Set<string>): Sourced<string> {
+  const option = "option serverUrl";
+  const found = find(
+    serverUrlText,
+    { env, variables: ["CONDUCTOR_SERVER_URL"], option, code: options.serverUrl, fallback: DEFAULT_SERVER_URL },
+    problems,
+  );
+  const parsed = parseServerUrl(found.value);
+  if ("url" in parsed) return { value: parsed.url, source: found.source };
+  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
+  return { value: DEFAULT_SERVER_URL, source: found.source };
+}
+
+function resolveWorkers(
+  workers: unknown,
+  env: Env,
+  identity: ProcessIdentity,
+  problems: Set<string>,
+  warnings: Set<string>,
+): ResolvedWorker[] {
+  if (!Array.isArray(workers)) {
+    const hint = typeof workers === "object" && workers !== null ? "; put it in brackets: workers: [worker]" : "";
+    problems.add(`option workers must be an array of workers, got ${quote(workers)}${hint}`);
+    return [];
+  }
+  if (workers.length === 0) {
+    problems.add("option workers is empty: there is nothing to run; pass at least one worker");
+    return [];
+  }
+  const workerId = `${identity.hostname}:${identity.pid}:${identity.random}`;
+  return Array.from(workers as unknown[], (entry, index) =>
+    resolveWorker(entry, index, env, workerId, problems, warnings),
+  ).filter((worker) => worker !== undefined);
+}
+
+/** Two workers for the same tasks are a mistake, and so are two task types that share their variables. */
+function checkNames(workers: readonly WorkerConfig[], problems: Set<string>, warnings: Set<string>): void {
+  const keys = new Set<string>();
+  const byToken = new Map<string, string>();
+  for (const { taskDefName, domain, sources } of workers) {
+    const key = JSON.stringify([taskDefName, domain]);
+    if (keys.has(key)) {
+      const where =
+        domain === undefined ? "without a domain" : `in the domain ${quote(domain)} (${sources.domain ?? ""})`;
+      problems.add(
+        `two workers have the taskDefName ${quote(taskDefName)} ${where}: keep one, and raise its concurrency`,
+      );
+    }
+    keys.add(key);
+
+    const token = envToken(taskDefName);
+    const other = byToken.get(token) ?? taskDefName;
+    byToken.set(token, other);
+    if (other !== taskDefName) {
+      problems.add(
+        `the task types ${quote(other)} and ${quote(taskDefName)} would share the variables CONDUCTOR_WORKER_${token}_…: ` +
+          "rename one, or run them in separate processes",
+      );
+    }
+  }
+  const all = byToken.get("ALL");
+  if (all !== undefined && byToken.size > 1) {
+    warnings.add(
+      `the variables of the task type ${quote(all)} are those of all workers, CONDUCTOR_WORKER_ALL_…: rename it to set it apart`,
+    );
+  }
+}
+
+function longestPoll(workers: readonly ResolvedWorker[]): WorkerConfig | undefined {
+  return workers
+    .filter(({ hasLongPoll }) => hasLongPoll)
+    .map(({ config }) => config)
+    .reduce<WorkerConfig | undefined>((a, b) => (a === undefined || b.longPollMs > a.longPollMs ? b : a), undefined);
+}
+
+/** A stall timeout that a lawful poll can outlast would kill a healthy process. */
+function checkStallTimeout(
+  stallTimeout: Sourced<number>,
+  requestTimeout: Sourced<number>,
+  { taskDefName, longPollMs }: WorkerConfig,
+  problems: Set<string>,
+): void {
+  const neededMs = longPollMs + requestTimeout.value + STALL_MARGIN_MS;
+  if (stallTimeout.value === 0 || stallTimeout.value * 1000 >= neededMs) return;
+  problems.add(
+    `stallTimeoutSeconds ${stallTimeout.value} (${stallTimeout.source}) is too short: a poll of ${taskDefName} may lawfully ` +
+      `take longPollMs ${longPollMs} + requestTimeoutMs ${requestTimeout.value}, and ${STALL_MARGIN_MS} ms are the margin; ` +
+      `set at least ${Math.ceil(neededMs / 1000)}, or lower longPollMs or requestTimeoutMs, or set 0 to switch it off`,
+  );
+}
+
+function checkLogger(logger: unknown, problems: Set<string>): void {
+  if (logger === undefined) return;
+  const missing =
+    typeof logger === "object" && logger !== null
+      ? ["debug", "info", "warn", "error"].filter((level) => typeof Reflect.get(logger, level) !== "function")
+      : ["debug", "info", "warn", "error"];
+  if (missing.length > 0)
+    problems.add(`option logger must be a pino logger or of its shape; it lacks ${missing.join(", ")}`);
+}
