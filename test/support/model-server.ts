@@ -38,8 +38,14 @@ export class ModelServer implements TaskApi {
   }
 
   push(taskId: string, taskType: string, definition: Partial<TaskDef> = {}): void {
-    const task = makeTask({ taskId, taskType, taskDefName: taskType, taskDefinition: { name: taskType, ...definition } });
-    if (definition.responseTimeoutSeconds !== undefined) task.responseTimeoutSeconds = definition.responseTimeoutSeconds;
+    const task = makeTask({
+      taskId,
+      taskType,
+      taskDefName: taskType,
+      taskDefinition: { name: taskType, ...definition },
+    });
+    if (definition.responseTimeoutSeconds !== undefined)
+      task.responseTimeoutSeconds = definition.responseTimeoutSeconds;
     task.pollCount = 0;
     this.tasks.set(taskId, { task, status: "SCHEDULED", visibleAt: this.#clock.now(), handOutLost: false });
   }
@@ -152,7 +158,11 @@ export class ModelServer implements TaskApi {
   }
 }
 
-function failure(fate: Fate, method: string, pathTemplate: string): Exclude<Reply<never>, { kind: "answered" }> | undefined {
+function failure(
+  fate: Fate,
+  method: string,
+  pathTemplate: string,
+): Exclude<Reply<never>, { kind: "answered" }> | undefined {
   const details = { method, pathTemplate, retryable: true };
   switch (fate) {
     case "ok":
@@ -161,9 +171,15 @@ function failure(fate: Fate, method: string, pathTemplate: string): Exclude<Repl
       return { kind: "notSent", error: new ConductorError({ ...details, code: "CONNECT_FAILED", message: "refused" }) };
     case "lostRequest":
     case "lostAnswer":
-      return { kind: "maybeApplied", error: new ConductorError({ ...details, code: "CONNECTION_LOST", message: "reset" }) };
+      return {
+        kind: "maybeApplied",
+        error: new ConductorError({ ...details, code: "CONNECTION_LOST", message: "reset" }),
+      };
     case "nonsense":
-      return { kind: "maybeApplied", error: new ConductorError({ ...details, code: "MALFORMED_RESPONSE", message: "html" }) };
+      return {
+        kind: "maybeApplied",
+        error: new ConductorError({ ...details, code: "MALFORMED_RESPONSE", message: "html" }),
+      };
     case "unavailable":
       return refused(503, method, pathTemplate, undefined);
     case "serverError":
@@ -171,11 +187,24 @@ function failure(fate: Fate, method: string, pathTemplate: string): Exclude<Repl
   }
 }
 
-function refused(status: number, method: string, pathTemplate: string, serverMessage: string | undefined): Exclude<Reply<never>, { kind: "answered" }> {
+function refused(
+  status: number,
+  method: string,
+  pathTemplate: string,
+  serverMessage: string | undefined,
+): Exclude<Reply<never>, { kind: "answered" }> {
   const retryable = status === 503;
   const said = serverMessage === undefined ? {} : { serverMessage };
   return {
     kind: "refused",
-    error: new ConductorError({ code: "SERVER_REFUSED", message: `HTTP ${status}`, method, pathTemplate, status, retryable, ...said }),
+    error: new ConductorError({
+      code: "SERVER_REFUSED",
+      message: `HTTP ${status}`,
+      method,
+      pathTemplate,
+      status,
+      retryable,
+      ...said,
+    }),
   };
 }

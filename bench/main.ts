@@ -1,0 +1,105 @@
+/**
+ * How fast a worker drains a backlog of no-op tasks, next to a bare loop over the same HTTP client. See README.md.
+ */
+import { parseArgs } from "node:util";
+import { pairwiseRatio, tableHead, tableRow, type Measurement, type Series } from "./report.js";
+import { measure, startStub, type Stub } from "./run.js";
+
+const BASE_CLIENT = "bare-loop";
+const CLIENTS = [BASE_CLIENT, "ostinato"] as const;
+/** Below this part of the bare loop's rate, the run fails. */
+const LOWEST_RATIO = 0.75;
+
+interface Options {
+  readonly tasks: number;
+  readonly rounds: number;
+  readonly concurrencies: readonly number[];
+  readonly clients: readonly string[];
+}
+
+function readOptions(args: string[]): Options {
+  const { values } = parseArgs({
+    args,
+    options: {
+      tasks: { type: "string", default: "20000" },
+      rounds: { type: "string", default: "5" },
+      concurrency: { type: "string", default: "10,100" },
+      clients: { type: "string", default: CLIENTS.join(",") },
+    },
+  });
+  const clients = values.clients.split(",");
+  const unknown = clients.find((client) => !(CLIENTS as readonly string[]).includes(client));
+  if (unknown !== undefined) throw new TypeError(`--clients: ${unknown} is none of ${CLIENTS.join(", ")}`);
+  return {
+    tasks: positive("--tasks", values.tasks),
+    rounds: positive("--rounds", values.rounds),
+    concurrencies: values.concurrency.split(",").map((text) => positive("--concurrency", text)),
+    clients,
+  };
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new TypeError(`${option}: ${text} is not a whole number above 0`);
+  return value;
+}
+
+/** One uncounted round, then the counted ones; who goes first alternates. */
+async function runRounds(stub: Stub, options: Options, concurrency: number): Promise<Series[]> {
+  const rounds = new Map<string, Measurement[]>(options.clients.map((client) => [client, []]));
+  for (let round = 0; round <= options.rounds; round++) {
+    const order = round % 2 === 0 ? options.clients : [...options.clients].reverse();
+    for (const client of order) {
+      progress(
+        `concurrency ${concurrency}, ${round === 0 ? "warm-up" : `round ${round}/${options.rounds}`}, ${client}`,
+      );
+      const measurement = await measure(client, stub, options.tasks, concurrency);
+      if (round > 0) rounds.get(client)?.push(measurement);
+    }
+  }
+  progress("");
+  return options.clients.map((client) => ({ client, concurrency, rounds: rounds.get(client) ?? [] }));
+}
+
+/** One line that is overwritten; nothing where nobody watches. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  const rounds = options.rounds === 1 ? "one round" : `medians of ${options.rounds} rounds`;
+  console.log(`${options.tasks} no-op tasks, ${rounds}, Node ${process.version}\n`);
+  console.log(tableHead());
+  const ratios: number[] = [];
+  const stub = await startStub();
+  try {
+    for (const concurrency of options.concurrencies) {
+      const all = await runRounds(stub, options, concurrency);
+      const base = all.find(({ client }) => client === BASE_CLIENT);
+      for (const series of all) {
+        console.log(tableRow(series, base));
+        if (base !== undefined && series !== base) ratios.push(pairwiseRatio(series, base));
+        const repeated = series.rounds.reduce((sum, { repeatedUpdates }) => sum + repeatedUpdates, 0);
+        if (repeated > 0) console.log(`      ${series.client}: ${repeated} repeated updates`);
+      }
+    }
+  } finally {
+    progress("");
+    await stub.close();
+  }
+  if (ratios.length === 0) return;
+  const lowest = Math.min(...ratios);
+  const failed = lowest < LOWEST_RATIO;
+  console.log(
+    `\nminimum ratio ${lowest.toFixed(2)}: ${failed ? "below" : "at least"} ${LOWEST_RATIO}${failed ? ", FAILED" : ""}`,
+  );
+  if (failed) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
