@@ -38,13 +38,18 @@ export interface TaskHandlerStatus extends GroupStatus {
   readonly state: "running" | "draining" | "stopped";
 }
 
+interface Request {
+  readonly kind: "start" | "stop";
+  readonly done: Promise<void>;
+}
+
 /** One start, until its stop. */
 interface Life {
   readonly config: HandlerConfig;
   readonly log: SafeLogger;
   readonly transport: Transport;
   readonly group: RunnerGroup;
-  stopping: Promise<void> | undefined;
+  isStopping: boolean;
   /** Settles when the stop has ended, whoever asked for it. */
   readonly stopped: Promise<void>;
   readonly markStopped: () => void;
@@ -63,7 +68,8 @@ export class TaskHandler {
   readonly #options: TaskHandlerOptions;
   readonly #emitter: WorkerEmitter;
   #life: Life | undefined;
-  #starting: Promise<void> | undefined;
+  /** What was asked for last; requests are carried out in their order. */
+  #last: Request | undefined;
 
   constructor(options: TaskHandlerOptions) {
     this.#options = options;
@@ -78,16 +84,17 @@ export class TaskHandler {
    * running it does nothing; after a stop it starts again.
    */
   start(): Promise<void> {
-    if (this.#starting !== undefined) return this.#starting;
-    if (this.#life !== undefined && this.#life.stopping === undefined) return Promise.resolve();
-    this.#starting = this.#start().finally(() => {
-      this.#starting = undefined;
+    if (this.#last?.kind === "start") return this.#last.done;
+    const before = this.#last?.done ?? Promise.resolve();
+    const request: Request = { kind: "start", done: before.then(() => this.#start()) };
+    this.#last = request;
+    request.done.catch(() => {
+      if (this.#last === request) this.#last = undefined;
     });
-    return this.#starting;
+    return request.done;
   }
 
   async #start(): Promise<void> {
-    await this.#life?.stopping;
     const identity = { hostname: hostname(), pid: process.pid, random: randomBytes(4).toString("hex") };
     const config = resolveConfig(this.#options, process.env, identity);
     const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel)));
@@ -116,7 +123,7 @@ export class TaskHandler {
     const stopped = new Promise<void>((resolve) => {
       markStopped = resolve;
     });
-    this.#life = { config, log, transport, group, stopping: undefined, stopped, markStopped, abandoned: 0 };
+    this.#life = { config, log, transport, group, isStopping: false, stopped, markStopped, abandoned: 0 };
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
     group.start();
@@ -131,16 +138,19 @@ export class TaskHandler {
     if (!(drainTimeoutMs >= 0 && Number.isFinite(drainTimeoutMs))) {
       throw new RangeError(`drainTimeoutMs must be a number of milliseconds, 0 or more, got ${String(drainTimeoutMs)}`);
     }
-    await this.#starting?.catch(() => undefined);
-    const life = this.#life;
-    if (life === undefined) return;
-    if (life.stopping === undefined) life.stopping = this.#stop(life, drainTimeoutMs);
-    else if (options.drainTimeoutMs !== undefined) life.group.hurry(drainTimeoutMs);
-    await life.stopping;
+    if (this.#last === undefined) return;
+    if (this.#last.kind === "stop") {
+      if (options.drainTimeoutMs !== undefined) this.#life?.group.hurry(drainTimeoutMs);
+    } else {
+      const stop = () => (this.#life === undefined ? undefined : this.#stop(this.#life, drainTimeoutMs));
+      this.#last = { kind: "stop", done: this.#last.done.then(stop, () => undefined) };
+    }
+    await this.#last.done;
   }
 
   async #stop(life: Life, drainTimeoutMs: number): Promise<void> {
     const { log, group, transport } = life;
+    life.isStopping = true;
     const { inFlight } = group.status;
     log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
     const report = await group.drain(drainTimeoutMs);
@@ -213,7 +223,7 @@ export class TaskHandler {
     }
     const { status } = life.group;
     const isStopped = status.runners.every((runner) => runner.state === "stopped");
-    return { state: isStopped ? "stopped" : life.stopping === undefined ? "running" : "draining", ...status };
+    return { state: isStopped ? "stopped" : life.isStopping ? "draining" : "running", ...status };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -71,15 +71,19 @@ export class ServerGate {
         if (reported) return;
         reported = true;
         if (isProbe) this.#probing = false;
-        if (verdict === "ok") this.#succeeded();
+        if (verdict === "ok") this.#succeeded(startedAt);
         else if (verdict !== "neutral") this.#failed(startedAt, verdict, retryAfterMs);
-        else if (isProbe) this.#announce();
+        else if (isProbe) this.#waitAgain();
       },
     };
   }
 
-  #succeeded(): void {
+  #succeeded(startedAt: number): void {
     this.#lastOkAt = this.#clock.now();
+    if (this.#closedUntil !== undefined && startedAt < this.#closedAt && !isAboutConnections(this.#failureClass)) {
+      // A poll that was held since before: the server that answers it refuses what is new.
+      return;
+    }
     this.#failures = 0;
     if (this.#closedUntil === undefined) return;
     this.#closedUntil = undefined;
@@ -102,9 +106,21 @@ export class ServerGate {
     this.#announce();
   }
 
+  /** The probe told nothing: as long again as last time. */
+  #waitAgain(): void {
+    if (this.#closedUntil === undefined || this.#failureClass === undefined) return;
+    this.#closedUntil = this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
+    this.#announce();
+  }
+
   #announce(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** One connection may die while the server is well; then any success says so. */
+function isAboutConnections(failureClass: FailureClass | undefined): boolean {
+  return failureClass === "unreachable" || failureClass === "silent";
 }
 
 /** What a failed request says about the server as a whole. */
