@@ -1,0 +1,48 @@
+import { type EmbeddedConductor, startEmbeddedConductor } from "./embedded-conductor.js";
+import type { Order, RemoteMethod, Report } from "./own-process.js";
+
+/** The child's half of `ownProcess`: runs the server, answers the parent's calls, and goes when the parent goes. */
+process.on("disconnect", () => {
+  process.exit(0);
+});
+// A terminal's Ctrl-C reaches the whole group; the server outlives it until its owner is done with it.
+process.on("SIGINT", () => {});
+
+let conductor: EmbeddedConductor | undefined;
+
+process.on("message", (order: Order) => {
+  void obey(order);
+});
+
+async function obey(order: Order): Promise<void> {
+  if (order.kind === "start") {
+    try {
+      conductor = await startEmbeddedConductor(order.options);
+      tell({ kind: "started", serverUrl: conductor.serverUrl, port: conductor.port });
+    } catch (error) {
+      tell({ kind: "failed", message: messageOf(error) });
+    }
+    return;
+  }
+  try {
+    tell({ kind: "result", id: order.id, value: await callOn(conductor, order.method, order.args) });
+  } catch (error) {
+    tell({ kind: "error", id: order.id, message: messageOf(error) });
+  }
+}
+
+async function callOn(
+  target: EmbeddedConductor | undefined,
+  method: RemoteMethod,
+  args: readonly unknown[],
+): Promise<unknown> {
+  if (target === undefined) throw new Error("The embedded Conductor has not been started");
+  const methods = target as unknown as Record<RemoteMethod, (...args: readonly unknown[]) => Promise<unknown>>;
+  return methods[method](...args);
+}
+
+function tell(report: Report): void {
+  if (process.connected) process.send?.(report);
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,197 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { call, wordsFor } from "./support/api.js";
+import { onEveryTarget } from "./support/target.js";
+
+/** A held poll is asked for this long, so that "at once" and "at the timeout" cannot be mistaken for each other. */
+const HOLD_MS = 1000;
+const HELD_AT_LEAST_MS = HOLD_MS - 60;
+const SOON_MS = 400;
+
+onEveryTarget("polling", (target) => {
+  const { get, del, taskType, workflowDef, start, oneTask, poll, pollOne } = wordsFor(target);
+
+  const batch = async (type: string, count: number, timeoutMs: number) => {
+    const answer = await get(`/tasks/poll/batch/${type}?workerid=w1&count=${count}&timeout=${timeoutMs}`);
+    return { tasks: answer.json as { taskId: string; status: string }[], ms: answer.ms };
+  };
+
+  /** A type with a workflow that consists of one such task. */
+  const idleType = async () => {
+    const type = await taskType();
+    return { type, workflowName: await workflowDef([{ name: type, taskReferenceName: "a" }]) };
+  };
+
+  it("answers a poll that does not wait at once, with all that is there up to count", async () => {
+    const { type, workflowName } = await idleType();
+    expect((await batch(type, 10, 0)).ms).toBeLessThan(SOON_MS);
+    for (let index = 0; index < 12; index++) await start(workflowName);
+    expect((await batch(type, 10, 0)).tasks).toHaveLength(10);
+    expect((await batch(type, 10, 0)).tasks).toHaveLength(2);
+  });
+
+  it(target.kind === "instant" ? "never holds a poll" : "holds an empty poll until its timeout", async () => {
+    const { type } = await idleType();
+    const { tasks, ms } = await batch(type, 1, HOLD_MS);
+    expect(tasks).toEqual([]);
+    if (target.kind === "instant") expect(ms).toBeLessThan(SOON_MS);
+    else expect(ms).toBeGreaterThan(HELD_AT_LEAST_MS);
+  });
+
+  if (target.kind !== "instant")
+    it("answers a held poll for one task soon after it comes", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 1, 4000);
+      await sleep(150);
+      const startedAt = performance.now();
+      await start(workflowName);
+      expect((await held).tasks).toMatchObject([{ status: "IN_PROGRESS" }]);
+      expect(performance.now() - startedAt).toBeLessThan(SOON_MS);
+    });
+
+  if (target.kind === "patient")
+    it("keeps the only task of a larger poll until the timeout", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 10, HOLD_MS);
+      await sleep(150);
+      await start(workflowName);
+      const { tasks, ms } = await held;
+      expect(tasks).toHaveLength(1);
+      expect(ms).toBeGreaterThan(HELD_AT_LEAST_MS);
+    });
+
+  if (target.kind === "patient")
+    it("answers a larger poll as soon as it is full", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 3, 4000);
+      await sleep(150);
+      for (let index = 0; index < 3; index++) await start(workflowName);
+      const { tasks, ms } = await held;
+      expect(tasks).toHaveLength(3);
+      expect(ms).toBeLessThan(1500);
+    });
+
+  if (target.kind === "eager")
+    it("answers a larger poll at the first task", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 10, 4000);
+      await sleep(150);
+      await start(workflowName);
+      const { tasks, ms } = await held;
+      expect(tasks).toHaveLength(1);
+      expect(ms).toBeLessThan(150 + SOON_MS);
+    });
+
+  if (target.kind === "eager")
+    it("shows nothing to a poll that does not wait, while another is held", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 1, 4000);
+      await sleep(150);
+      const [started, swept] = await Promise.all([start(workflowName), batch(type, 10, 0)]);
+      expect(swept.tasks).toEqual([]);
+      expect((await held).tasks).toMatchObject([{ workflowInstanceId: started }]);
+    });
+
+  if (target.kind === "eager" && target.isEmbedded)
+    it("is blind for a while after a held poll ended empty", async () => {
+      const { type, workflowName } = await idleType();
+      await batch(type, 1, 100);
+      await start(workflowName);
+      expect((await batch(type, 10, 0)).tasks).toEqual([]);
+      await sleep(200);
+      expect((await batch(type, 10, 0)).tasks).toHaveLength(1);
+    });
+
+  it("gives a task to the dead request of a client that went away while its poll was held", async () => {
+    const { type, workflowName } = await idleType();
+    const abort = new AbortController();
+    const aborted = fetch(`${target.baseUrl}/tasks/poll/batch/${type}?workerid=gone&timeout=3000`, {
+      signal: abort.signal,
+    }).catch(() => "aborted");
+    await sleep(150);
+    abort.abort();
+    await aborted;
+    await sleep(50);
+    const workflowId = await start(workflowName);
+    await sleep(250);
+    const listed = (await get(`/admin/task/${type}`)).json as { status: string }[];
+    if (target.kind === "instant") {
+      expect(listed).toMatchObject([{ status: "SCHEDULED" }]);
+    } else {
+      expect(listed).toMatchObject([{ status: "IN_PROGRESS", workerId: "gone", workflowInstanceId: workflowId }]);
+      expect((await batch(type, 1, 100)).tasks).toEqual([]);
+    }
+  });
+
+  it("gives each task to one of many polls only", async () => {
+    const { type, workflowName } = await idleType();
+    await Promise.all(Array.from({ length: 20 }, () => start(workflowName)));
+    const polls = await Promise.all(Array.from({ length: 10 }, () => batch(type, 5, 100)));
+    const taskIds = polls.flatMap(({ tasks }) => tasks.map(({ taskId }) => taskId));
+    expect(taskIds).toHaveLength(20);
+    expect(new Set(taskIds).size).toBe(20);
+  });
+
+  it("hands out the higher priority first, then the older", async () => {
+    const { type, workflowName } = await idleType();
+    const low = await start(workflowName, { priority: 1 });
+    await sleep(10);
+    const high = await start(workflowName, { priority: 9 });
+    await sleep(10);
+    const lowLater = await start(workflowName, { priority: 1 });
+    const order: string[] = [];
+    for (let index = 0; index < 3; index++) order.push((await pollOne(type)).workflowInstanceId);
+    expect(order).toEqual([high, low, lowLater]);
+  });
+
+  it("keeps domains apart", async () => {
+    const { type, workflowName } = await idleType();
+    const workflowId = await start(workflowName, { taskToDomain: { "*": "blue" } });
+    expect(await poll(type)).toEqual([]);
+    const task = await pollOne(type, "&domain=blue");
+    expect(task).toMatchObject({ workflowInstanceId: workflowId, domain: "blue" });
+  });
+
+  it("takes the first domain that somebody polls, else the last one listed", async () => {
+    const { type, workflowName } = await idleType();
+    const domainOf = async (taskToDomain: object) => {
+      const workflowId = await start(workflowName, { taskToDomain });
+      return (await get(`/workflow/${workflowId}`)).json.tasks[0].domain as string | undefined;
+    };
+    expect(await domainOf({ [type]: "red,green" })).toBe("green");
+    expect(await domainOf({ [type]: "red,NO_DOMAIN" })).toBeUndefined();
+    await poll(type, "&domain=red");
+    expect(await domainOf({ [type]: "red,green" })).toBe("red");
+    expect(await domainOf({ "*": "green", [type]: "red" })).toBe("red");
+  });
+
+  it("takes an empty domain for a domain", async () => {
+    const { type, workflowName } = await idleType();
+    await start(workflowName);
+    expect(await poll(type, "&domain=")).toEqual([]);
+    await pollOne(type);
+  });
+
+  it("does not hand out what has been cancelled", async () => {
+    const { type, workflowId } = await oneTask();
+    await del(`/workflow/${workflowId}`);
+    expect(await poll(type)).toEqual([]);
+  });
+
+  it("postpones what exceeds concurrentExecLimit, and releases one when a slot comes free", async () => {
+    const type = await taskType({ concurrentExecLimit: 2 });
+    const workflowName = await workflowDef([{ name: type, taskReferenceName: "a" }]);
+    for (let index = 0; index < 4; index++) await start(workflowName);
+    const first = await poll(type, "&count=4");
+    expect(first).toHaveLength(2);
+    expect(await poll(type, "&count=4")).toEqual([]);
+    const [done] = first;
+    await call(target, "POST", "/tasks", {
+      taskId: done?.taskId,
+      workflowInstanceId: done?.workflowInstanceId,
+      status: "COMPLETED",
+    });
+    const released = [await pollOne(type), ...(await poll(type))];
+    expect(released).toHaveLength(1);
+  });
+});
