@@ -48,6 +48,14 @@ onEveryTarget("endpoints", (target) => {
     expect((await get(`/metadata/taskdefs/${name}`)).status).toBe(404);
   });
 
+  it("gives a workflow the task definitions as they are when it starts", async () => {
+    const { type, workflowName } = await oneTask({ responseTimeoutSeconds: 11 });
+    await taskType({ name: type, responseTimeoutSeconds: 22 });
+    await start(workflowName);
+    expect((await pollOne(type)).responseTimeoutSeconds).toBe(11);
+    expect((await pollOne(type)).responseTimeoutSeconds).toBe(22);
+  });
+
   it("keeps workflow definitions: versions, the latest, bulk, remove", async () => {
     const type = await taskType();
     const tasks = [{ name: type, taskReferenceName: "a" }];

@@ -155,6 +155,7 @@ onEveryTarget("error answers", (target) => {
   it("refuses a start with a null input, without a name, or with a priority out of range", async () => {
     const { workflowName: name } = await oneTask();
     expectError(await post("/workflow", { name, input: null }), 400);
+    expectError(await post("/workflow", { name, input: "text" }), 500);
     expectError(await post("/workflow", {}), 400);
     expectError(await post("/workflow", { name, priority: 100 }), 400);
   });

@@ -175,8 +175,20 @@ onEveryTarget("polling", (target) => {
   it("does not hand out what has been cancelled", async () => {
     const { type, workflowId } = await oneTask();
     await del(`/workflow/${workflowId}`);
+    expect((await get(`/tasks/queue/size?taskType=${type}`)).text).toBe("0");
     expect(await poll(type)).toEqual([]);
   });
+
+  if (target.kind === "patient")
+    it("drops what was cancelled while a larger poll had it already", async () => {
+      const { type, workflowName } = await idleType();
+      const held = batch(type, 2, HOLD_MS);
+      await sleep(100);
+      const workflowId = await start(workflowName);
+      await sleep(400);
+      await del(`/workflow/${workflowId}`);
+      expect((await held).tasks).toEqual([]);
+    });
 
   it("postpones what exceeds concurrentExecLimit, and releases one when a slot comes free", async () => {
     const type = await taskType({ concurrentExecLimit: 2 });

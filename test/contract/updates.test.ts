@@ -32,11 +32,13 @@ onEveryTarget("updates", (target) => {
     const { type, workflowId } = await oneTask();
     const polled = await pollOne(type);
     await del(`/workflow/${workflowId}`);
+    const { updateTime } = await task(polled.taskId);
+    await target.pass(20);
     for (const result of [{}, { status: "IN_PROGRESS" as const }, { extendLease: true }]) {
       const answer = await update(polled, result);
       expect([answer.status, answer.text]).toEqual([200, polled.taskId]);
     }
-    expect((await task(polled.taskId)).status).toBe("CANCELED");
+    expect(await task(polled.taskId)).toMatchObject({ status: "CANCELED", updateTime });
     expect(await poll(type)).toEqual([]);
   });
 

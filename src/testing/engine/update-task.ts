@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { TaskResult, TaskResultStatus } from "../../conductor/types.js";
 import type { UpdateIgnoredReason } from "../ledger.js";
-import { decide, setWorkflowAlarm } from "./decide.js";
+import { decide } from "./decide.js";
 import { isEnded, isWorkerTask, isWorkflowEnded, type TaskRecord } from "./model.js";
 import { fault, notFound, Refusal } from "./refusal.js";
 import { enqueue, type EngineState, setStatus } from "./state.js";
@@ -100,8 +100,8 @@ function extendLease(state: EngineState, result: ReceivedResult, now: number): A
   const record = state.tasks.get(result.taskId);
   if (record === undefined) throw notFound(`No such task found by id: ${result.taskId}`);
   if (isEnded(record)) return { record, ignoredReason: "task already ended" };
+  // The alarm of the workflow may stay: it rings early, finds nothing due, and is set anew.
   record.task.updateTime = now;
-  setWorkflowAlarm(state, record.workflow);
   return { record, ignoredReason: undefined };
 }
 

@@ -1,4 +1,4 @@
-import type { WorkflowDef } from "../../conductor/types.js";
+import type { JsonObject, WorkflowDef } from "../../conductor/types.js";
 import { decide } from "../engine/decide.js";
 import type { EngineState } from "../engine/state.js";
 import { fault } from "../engine/refusal.js";
@@ -7,7 +7,6 @@ import {
   resumeWorkflow,
   startWorkflow,
   terminateWorkflow,
-  type UncheckedStart,
   workflowById,
   workflowOf,
 } from "../engine/workflows.js";
@@ -46,6 +45,9 @@ function start(request: RouteRequest, state: EngineState): Reply {
   if (priority !== undefined && priority !== null && typeof priority !== "number") {
     throw fault("JSON parse error: Cannot deserialize value of type `Integer`");
   }
+  if (input !== undefined && input !== null && !isObject(input)) {
+    throw fault("JSON parse error: Cannot deserialize value of type `LinkedHashMap`");
+  }
   return text(
     startWorkflow(
       state,
@@ -54,7 +56,7 @@ function start(request: RouteRequest, state: EngineState): Reply {
         ...(typeof version === "number" && { version }),
         ...(typeof correlationId === "string" && { correlationId }),
         ...(typeof priority === "number" && { priority }),
-        ...(input !== undefined && { input: input as UncheckedStart["input"] & object }),
+        ...(input !== undefined && { input: input as JsonObject | null }),
         ...(isObject(taskToDomain) && { taskToDomain: taskToDomain as Record<string, string> }),
         ...(isObject(workflowDef) && { workflowDef: workflowDef as WorkflowDef }),
       },

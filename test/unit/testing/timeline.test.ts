@@ -22,6 +22,7 @@ describe("the timeline", () => {
     const start = timeline.now();
     const rung: number[] = [];
     const again = (now: number): void => {
+      expect(timeline.now()).toBe(now);
       rung.push(now - start);
       if (rung.length < 3) timeline.setAlarm(now + 100, again);
     };
