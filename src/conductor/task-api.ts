@@ -1,7 +1,7 @@
 import type { HttpRequest, Transport } from "../http/exchange.js";
 import { asHandOut, type HandOut } from "./hand-out.js";
 import { isObject, parseJson, toReply, type Reply } from "./reply.js";
-import type { Task, TaskLog, TaskResult } from "./types.js";
+import type { Task, TaskLog } from "./types.js";
 
 export interface PollRequest {
   readonly taskType: string;
@@ -33,6 +33,8 @@ export interface TaskApi {
   log(taskId: string, message: string): Promise<Reply<true>>;
   logs(taskId: string): Promise<Reply<TaskLog[]>>;
   queueSizes(taskTypes: readonly string[]): Promise<Reply<Record<string, number>>>;
+  /** Unfinished tasks of a type, in no order. The server reads its whole backlog for it. */
+  pending(taskType: string, count: number): Promise<Reply<Task[]>>;
 }
 
 /** @param requestTimeoutMs what the network and the server may take beyond the time we ask them to hold a poll. */
@@ -121,6 +123,16 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
         return Object.values(body).every((size) => typeof size === "number") ? (body as Record<string, number>) : undefined;
       });
     },
+
+    async pending(taskType, count) {
+      const path = `/admin/task/${encodeURIComponent(taskType)}?start=0&count=${count}`;
+      const request = reads(path, "/admin/task/{taskType}");
+      return toReply(request, await transport.request(request), (answer) => {
+        const body = parseJson(answer.body);
+        if (!Array.isArray(body)) return undefined;
+        return body.map((entry) => asHandOut(entry)?.task).filter((task) => task !== undefined);
+      });
+    },
   };
 }
 
@@ -131,5 +143,3 @@ function pollPath({ taskType, workerId, domain, count, timeoutMs }: PollRequest)
   if (domain !== undefined && domain !== "") path += `&domain=${encodeURIComponent(domain)}`;
   return path;
 }
-
-export type { TaskResult };

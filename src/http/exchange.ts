@@ -13,6 +13,8 @@ export interface HttpRequest {
   readonly pathTemplate: string;
   /** The body as text; sent with its content type. */
   readonly body?: string;
+  /** The token that goes along, as Orkes wants it. */
+  readonly token?: string;
   /** Default `application/json`. */
   readonly contentType?: string;
   /**

@@ -15,8 +15,6 @@ export interface GenerationOptions {
   readonly maxConnections: number;
   /** When it was made, on the monotonic clock, in ms. */
   readonly bornAtMs: number;
-  /** The pool has a free client again. */
-  readonly onDrain: () => void;
 }
 
 /**
@@ -30,8 +28,6 @@ export class Generation {
   unsettled = 0;
   /** Those of them that undici has not begun to write. */
   unstarted = 0;
-  /** True from the moment the pool has no free client until it has one. */
-  needsDrain = false;
 
   readonly #pool: Pool;
   readonly #connecting = new Set<Socket>();
@@ -55,14 +51,10 @@ export class Generation {
         this.#connect(options.connector, connectOptions, callback);
       },
     });
-    this.#pool.on("drain", () => {
-      this.needsDrain = false;
-      options.onDrain();
-    });
   }
 
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    if (!this.#pool.dispatch(options, handler)) this.needsDrain = true;
+    this.#pool.dispatch(options, handler);
   }
 
   /** True when `error` ended an attempt to connect, false when it ended a connection. */

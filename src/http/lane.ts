@@ -15,7 +15,7 @@ export interface LaneOptions {
   readonly maxConnectionAgeMs: number;
   readonly maxBodyBytes: number;
   readonly headers: (() => Readonly<Record<string, string>>) | undefined;
-  readonly createGeneration: (onDrain: () => void) => Generation;
+  readonly createGeneration: () => Generation;
   readonly onRecycledByAge: (lane: Lane) => void;
   readonly onDeadlineExceeded: (lane: Lane) => void;
   readonly onAnswered: (lane: RequestLane, generation: Generation) => void;
@@ -43,7 +43,7 @@ export class RequestLane implements ExchangeOwner {
     this.#options = options;
     this.clock = options.clock;
     this.maxBodyBytes = options.maxBodyBytes;
-    this.#generation = options.createGeneration(this.#schedulePump);
+    this.#generation = options.createGeneration();
   }
 
   /** Whether a request that ran on `generation` ran on the present connections. */
@@ -60,7 +60,7 @@ export class RequestLane implements ExchangeOwner {
   /** New work gets new connections; what runs on the old ones finishes there. */
   recycle(): void {
     const old = this.#generation;
-    this.#generation = this.#options.createGeneration(this.#schedulePump);
+    this.#generation = this.#options.createGeneration();
     this.#retire(old);
     this.#schedulePump();
   }
@@ -100,7 +100,7 @@ export class RequestLane implements ExchangeOwner {
     this.#schedulePump();
   }
 
-  release(_exchange: PendingExchange, generation: Generation): void {
+  release(generation: Generation): void {
     this.#outstanding -= 1;
     generation.release();
     this.#schedulePump();
@@ -132,10 +132,9 @@ export class RequestLane implements ExchangeOwner {
     this.#tail = exchange;
   }
 
+  /** A generation may open as many connections: a request may wait for one to be made there, not for a free one. */
   #hasRoom(): boolean {
-    if (this.#outstanding >= this.#options.maxConnections) return false;
-    // A pool that says it is full, with none of our requests on it, is not waited for: that could be for ever.
-    return !this.#generation.needsDrain || this.#generation.unsettled === 0;
+    return this.#outstanding < this.#options.maxConnections;
   }
 
   /** Later, not now: undici's state is in flux while it calls us. */

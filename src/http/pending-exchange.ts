@@ -17,8 +17,8 @@ export interface ExchangeOwner {
   leaveQueue(exchange: PendingExchange): void;
   /** Its connection was dead before anything was written: it goes to the head of the queue. */
   requeue(exchange: PendingExchange): void;
-  /** It has ended, and gives its place on `generation` to the next one. */
-  release(exchange: PendingExchange, generation: Generation): void;
+  /** An exchange has left `generation`: its place is free. */
+  release(generation: Generation): void;
   /** A whole answer came on this generation. */
   onAnswered(generation: Generation): void;
   /** undici refused the request that was handed to this generation, and has lost a client by it. */
@@ -218,7 +218,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
     if (generation === undefined) return;
     this.#generation = undefined;
     if (this.#phase === "connecting") generation.unstarted -= 1;
-    this.#owner.release(this, generation);
+    this.#owner.release(generation);
   }
 
   #body(): string {

@@ -47,13 +47,14 @@ export function headersOf(
   request: HttpRequest,
   extra: (() => Readonly<Record<string, string>>) | undefined,
 ): readonly string[] {
-  const { body, contentType } = request;
-  if (extra === undefined) {
+  const { body, contentType, token } = request;
+  if (extra === undefined && token === undefined) {
     if (body === undefined) return NO_HEADERS;
     if (contentType === undefined) return JSON_HEADERS;
   }
   const headers: string[] = [];
   if (body !== undefined) push(headers, "content-type", contentType ?? "application/json");
+  if (token !== undefined) push(headers, "x-authorization", token);
   if (extra !== undefined) {
     const record = extra();
     for (const name of Object.keys(record)) {

@@ -1,6 +1,6 @@
 const SECONDS = /^[+-]?\d+(?:\.\d+)?$/;
 
-/** The three shapes of a date that HTTP knows begin with the name of a day; `Date.parse` alone takes "5 apples" for one. */
+/** HTTP's three shapes of a date begin with the name of a day; `Date.parse` alone takes "5 apples" for one. */
 const HTTP_DATE = /^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? .*\d\d:\d\d:\d\d/i;
 
 /**

@@ -85,8 +85,8 @@ export function createTransport(options: TransportOptions): Transport {
       maxConnectionAgeMs,
       maxBodyBytes,
       headers,
-      createGeneration: (onDrain) =>
-        new Generation({ origin, connector, maxConnections: maxConnectionsPerLane, bornAtMs: clock.now(), onDrain }),
+      createGeneration: () =>
+        new Generation({ origin, connector, maxConnections: maxConnectionsPerLane, bornAtMs: clock.now() }),
       onRecycledByAge: (lane) => {
         tell(onRecycled, { reason: "age", lane });
       },

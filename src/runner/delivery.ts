@@ -2,8 +2,9 @@ import type { Timer } from "../clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Reply } from "../conductor/reply.js";
 import type { ConductorError } from "../conductor/errors.js";
+import type { WorkerConfig } from "../config/types.js";
 import { backoffMs, type FailureClass } from "./backoff.js";
-import type { InFlightTask } from "./in-flight.js";
+import type { Door, InFlightTask } from "./in-flight.js";
 import { plainFailure, type Parcel } from "./outcome.js";
 import { failureVerdict, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
@@ -39,6 +40,8 @@ interface Shipment {
   /** The result was refused for good, and this is the failure that says so. */
   isVerdict: boolean;
   lastError: ConductorError | undefined;
+  /** Nothing is to be done for it any more. */
+  isClosed: boolean;
 }
 
 /**
@@ -49,7 +52,10 @@ export class Delivery {
   readonly #shared: Shared;
   readonly #limits: OutboxLimits;
   readonly #onChange: () => void;
-  /** In the order of their last attempt. */
+  readonly #onLostChain: (worker: WorkerConfig) => void;
+  /** Every result that we have, on its way or waiting. */
+  readonly #shipments = new Set<Shipment>();
+  /** Those that wait, in the order of their last attempt. */
   readonly #outbox = new Set<Shipment>();
   #outboxBytes = 0;
   #sending = 0;
@@ -59,11 +65,15 @@ export class Delivery {
   #suspectUntil = -Infinity;
   #stopped: string | undefined;
 
-  /** @param onChange called when the outbox has shrunk. */
-  constructor(shared: Shared, limits: OutboxLimits, onChange: () => void) {
+  /**
+   * @param onChange called when the outbox has shrunk.
+   * @param onLostChain called when an answer was lost that may have carried a task.
+   */
+  constructor(shared: Shared, limits: OutboxLimits, onChange: () => void, onLostChain: (worker: WorkerConfig) => void) {
     this.#shared = shared;
     this.#limits = limits;
     this.#onChange = onChange;
+    this.#onLostChain = onLostChain;
     shared.gate.onChange(() => {
       this.#pump();
     });
@@ -108,7 +118,9 @@ export class Delivery {
       acknowledgedAtFirstStrike: 0,
       isVerdict: false,
       lastError: undefined,
+      isClosed: false,
     };
+    this.#shipments.add(shipment);
     const permit = this.#shared.gate.admit();
     if ("waitMs" in permit) {
       this.#store(shipment);
@@ -134,7 +146,7 @@ export class Delivery {
   /** From now on nothing is tried again: what waits is given up, with an event and a log line that carry the result. */
   stop(reason: string): void {
     this.#stopped = reason;
-    for (const shipment of [...this.#outbox]) {
+    for (const shipment of [...this.#shipments]) {
       this.#remove(shipment);
       this.#giveUp(shipment, reason);
     }
@@ -147,7 +159,7 @@ export class Delivery {
   }
 
   async #attempt(shipment: Shipment, permit: Permit, door: "v1" | "v2"): Promise<UpdateVerdict> {
-    const { api, clock, events, table } = this.#shared;
+    const { api, clock, events } = this.#shared;
     shipment.attempts += 1;
     const { entry, parcel } = shipment;
     const reply: Reply<HandOut | null | true> =
@@ -156,16 +168,20 @@ export class Delivery {
     if (reply.kind === "answered") {
       permit.report("ok");
       this.#acknowledged += 1;
-      table.leave(entry, shipment.isVerdict ? "undeliverable" : "reported");
+      this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       if (events.has("taskUpdated")) {
         const durationMs = clock.now() - shipment.startedAt;
         events.emit("taskUpdated", { ...entry.ids, durationMs, attempts: shipment.attempts, status: parcel.result.status });
       }
       return verdict;
     }
-    const failure = failureVerdict(reply);
+    // Asking for an endpoint that is not there tells nothing about the server.
+    const failure = verdict.kind === "askV1" ? "neutral" : failureVerdict(reply);
     permit.report(failure, reply.error.retryAfterMs);
-    if (door === "v2" && reply.kind === "maybeApplied") this.suspect();
+    if (door === "v2" && reply.kind === "maybeApplied") {
+      this.suspect();
+      this.#onLostChain(entry.worker);
+    }
     if (verdict.kind === "gone") this.#moot(shipment, reply.error);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
     return verdict;
@@ -191,8 +207,8 @@ export class Delivery {
   }
 
   #store(shipment: Shipment): void {
-    if (this.#stopped !== undefined) {
-      this.#giveUp(shipment, this.#stopped);
+    if (this.#stopped !== undefined || shipment.isClosed) {
+      this.#giveUp(shipment, this.#stopped ?? "it was given up");
       return;
     }
     shipment.entry.state = "waiting";
@@ -277,13 +293,20 @@ export class Delivery {
     return true;
   }
 
+  #close(shipment: Shipment, door: Door): void {
+    shipment.isClosed = true;
+    this.#shipments.delete(shipment);
+    this.#shared.table.leave(shipment.entry, door);
+  }
+
   #giveUp(shipment: Shipment, why: string): void {
+    if (shipment.isClosed) return;
     if (shipment.isVerdict) {
       this.#shared.log.error({ ...shipment.entry.ids, why }, "not even the failure could be reported; the task is left to its response timeout");
     } else {
       this.#recordUndeliverable(shipment, why);
     }
-    this.#shared.table.leave(shipment.entry, "undeliverable");
+    this.#close(shipment, "undeliverable");
   }
 
   #recordUndeliverable({ entry, attempts, parcel, lastError }: Shipment, why: string): void {
@@ -295,11 +318,11 @@ export class Delivery {
   }
 
   #moot(shipment: Shipment, error: ConductorError): void {
-    const { log, events, table } = this.#shared;
+    const { log, events } = this.#shared;
     const { ids } = shipment.entry;
     const reason = error.serverMessage ?? error.message;
     log.warn({ ...ids, reason }, "the server has no use for the result: the task or its workflow is gone");
     if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
-    table.leave(shipment.entry, "moot");
+    this.#close(shipment, "moot");
   }
 }

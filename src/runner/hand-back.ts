@@ -1,18 +1,14 @@
-import type { JsonObject, TaskLog } from "../conductor/types.js";
 import type { WorkerEvents } from "../telemetry/events.js";
 import { backoffMs, type FailureClass } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
-import { toHandBack } from "./outcome.js";
-import { failureVerdict, type Permit } from "./server-gate.js";
+import { failureVerdict, isGone, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 
 export interface HandBackOptions {
   /** Why, for the event; `undefined` when the function itself asked for it. */
   readonly reason: WorkerEvents["taskHandedBack"]["reason"] | undefined;
-  readonly callbackAfterSeconds: number;
-  /** Default: what the task had when it came. */
-  readonly output?: JsonObject | undefined;
-  readonly logs?: readonly TaskLog[] | undefined;
+  /** The update as JSON: IN_PROGRESS with `callbackAfterSeconds` and the output that is to be stored. */
+  readonly body: string;
 }
 
 /** A hand-back that has not got through after this long is left to the response timeout, in ms. */
@@ -66,14 +62,7 @@ export class HandBack {
   async #send(entry: InFlightTask, options: HandBackOptions, onAttempted: () => void): Promise<void> {
     const { api, clock, table, log, events } = this.#shared;
     const { taskId } = entry.task;
-    let body: string;
-    try {
-      const output = options.output ?? entry.task.outputData;
-      body = JSON.stringify(toHandBack(entry, options.callbackAfterSeconds, output, options.logs));
-    } catch (error) {
-      this.#giveUp(entry, error);
-      return;
-    }
+    const { body } = options;
     const giveUpAt = clock.now() + GIVE_UP_AFTER_MS;
     let mustLook = false;
     for (let failures = 1; ; failures += 1) {
@@ -95,7 +84,7 @@ export class HandBack {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);
       const status = reply.kind === "refused" ? reply.error.status : undefined;
-      if (status === 404) {
+      if (isGone(reply)) {
         log.debug({ ...entry.ids }, "the task to hand back is gone");
         table.leave(entry, "moot");
         return;

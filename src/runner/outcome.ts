@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { inspect, types } from "node:util";
 import { isObject } from "../conductor/reply.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
 import { isBrandedAs } from "../errors.js";
@@ -45,8 +45,14 @@ export function returned(value: unknown): Outcome {
     if (value.output !== undefined && !isObject(value.output)) return badOutput("the output given to inProgress", value.output);
     return { kind: "inProgress", callbackAfterSeconds: value.callbackAfterSeconds, output: value.output };
   }
-  if (isObject(value)) return { kind: "completed", output: value };
-  return { kind: "completed", output: { result: value } };
+  // What JSON makes of it decides: a Date is an object here and a string there.
+  const plain = hasToJson(value) ? value.toJSON() : types.isBoxedPrimitive(value) ? value.valueOf() : value;
+  if (isObject(plain)) return { kind: "completed", output: plain };
+  return { kind: "completed", output: { result: plain } };
+}
+
+function hasToJson(value: unknown): value is { toJSON(): unknown } {
+  return typeof value === "object" && value !== null && typeof (value as { toJSON?: unknown }).toJSON === "function";
 }
 
 /** The outcome of a function of the official SDK's shape, which returns a whole task result. */
@@ -58,8 +64,8 @@ export function returnedTaskResult(value: unknown): Outcome {
     return badOutput("outputData", result.outputData);
   }
   const output = result.outputData ?? {};
-  const logs = Array.isArray(result.logs) ? { logs: result.logs } : {};
-  const reason = result.reasonForIncompletion ?? `the worker returned ${String(result.status)} without a reason`;
+  const logs = Array.isArray(result.logs) ? { logs: (result.logs as unknown[]).map(asTaskLog) } : {};
+  const reason = asReason(result.reasonForIncompletion) ?? `the worker returned ${describe(result.status)} without a reason`;
   switch (result.status) {
     case "COMPLETED":
       return { kind: "completed", output, ...logs };
@@ -84,7 +90,9 @@ export function threw(thrown: unknown): Outcome {
   try {
     terminal = isBrandedAs(thrown, "NonRetryableError") || hasCode(thrown, "NON_RETRYABLE") || hasName(thrown, "NonRetryableException");
     if (thrown instanceof Error) {
-      reason = typeof thrown.message === "string" && thrown.message !== "" ? thrown.message : thrown.name;
+      const { message, name } = thrown as { message: unknown; name: unknown };
+      const said = [message, name].find((text) => typeof text === "string" && text !== "");
+      reason = typeof said === "string" ? said : `the function threw ${describe(thrown)}`;
       stack = typeof thrown.stack === "string" ? thrown.stack.slice(0, MAX_STACK_CHARACTERS) : undefined;
     } else if (isObject(thrown) && typeof thrown["message"] === "string" && thrown["message"] !== "") {
       reason = thrown["message"];
@@ -110,9 +118,40 @@ export interface Parcel {
  * terminal failure that says so.
  */
 export function toParcel(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): Parcel {
-  const result = toResult(entry, outcome);
+  return serialise(entry, () => toResult(entry, outcome));
+}
+
+/**
+ * The update that puts a task back into the queue, serialised. It replaces the stored output, so that is sent along. As
+ * with {@link toParcel} it may turn out as a terminal failure: look at its status.
+ */
+export function toHandBack(
+  entry: InFlightTask,
+  options: {
+    readonly callbackAfterSeconds: number;
+    /** Default: what the task had when it came. */
+    readonly output?: JsonObject | undefined;
+    readonly logs?: readonly TaskLog[] | undefined;
+  },
+): Parcel {
+  const { callbackAfterSeconds, output = entry.task.outputData, logs = [] } = options;
+  return serialise(entry, () => {
+    const lines = [...logs, ...(entry.context?.takeLogs() ?? [])];
+    return {
+      ...identity(entry),
+      status: "IN_PROGRESS",
+      callbackAfterSeconds,
+      outputData: output,
+      ...(lines.length === 0 ? {} : { logs: joinLogs(lines) }),
+    };
+  });
+}
+
+function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
+  let result: TaskResult;
   let body: string;
   try {
+    result = make();
     body = JSON.stringify(result);
   } catch (error) {
     return plainFailure(entry, `the output cannot be serialised: ${threwReason(error)}`);
@@ -125,13 +164,15 @@ export function toParcel(entry: InFlightTask, outcome: Extract<Outcome, { kind: 
   return { result, body };
 }
 
+function identity(entry: InFlightTask): { taskId: string; workflowInstanceId: string; workerId: string } {
+  const { taskId, workflowInstanceId } = entry.task;
+  return { taskId, workflowInstanceId, workerId: entry.worker.workerId };
+}
+
 /** A terminal failure that carries nothing that could go wrong again. */
 export function plainFailure(entry: InFlightTask, reason: string): Parcel {
-  const { taskId, workflowInstanceId } = entry.task;
   const result: TaskResult = {
-    taskId,
-    workflowInstanceId,
-    workerId: entry.worker.workerId,
+    ...identity(entry),
     status: "FAILED_WITH_TERMINAL_ERROR",
     reasonForIncompletion: clip(reason, MAX_REASON_CHARACTERS),
     outputData: {},
@@ -139,30 +180,9 @@ export function plainFailure(entry: InFlightTask, reason: string): Parcel {
   return { result, body: JSON.stringify(result) };
 }
 
-/** The update that puts a task back into the queue. The stored output is replaced by it, so it is sent along. */
-export function toHandBack(
-  entry: InFlightTask,
-  callbackAfterSeconds: number,
-  output: JsonObject,
-  logs: readonly TaskLog[] | undefined,
-): TaskResult {
-  const { taskId, workflowInstanceId } = entry.task;
-  return {
-    taskId,
-    workflowInstanceId,
-    workerId: entry.worker.workerId,
-    status: "IN_PROGRESS",
-    callbackAfterSeconds,
-    outputData: output,
-    ...(logs === undefined ? {} : { logs: joinLogs(logs) }),
-  };
-}
-
 function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): TaskResult {
   const result: TaskResult = {
-    taskId: entry.task.taskId,
-    workflowInstanceId: entry.task.workflowInstanceId,
-    workerId: entry.worker.workerId,
+    ...identity(entry),
     status: outcome.kind === "completed" ? "COMPLETED" : outcome.terminal ? "FAILED_WITH_TERMINAL_ERROR" : "FAILED",
     outputData: outcome.output ?? {},
   };
@@ -188,6 +208,18 @@ function describe(value: unknown): string {
   } catch {
     return `a value of type ${typeof value}`;
   }
+}
+
+function asReason(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (typeof value === "string") return value;
+  return value instanceof Error ? threwReason(value) : describe(value);
+}
+
+function asTaskLog(value: unknown): TaskLog {
+  if (!isObject(value)) return { log: describe(value), createdTime: 0 };
+  const { log, createdTime } = value;
+  return { log: typeof log === "string" ? log : describe(log), createdTime: typeof createdTime === "number" ? createdTime : 0 };
 }
 
 function seconds(value: unknown): number {

@@ -8,6 +8,7 @@ import { DEFAULT_OUTBOX_LIMITS, Delivery, type OutboxLimits } from "./delivery.j
 import { Executor } from "./execution.js";
 import { HandBack } from "./hand-back.js";
 import { InFlightTable } from "./in-flight.js";
+import { Reclaim } from "./reclaim.js";
 import { ServerGate } from "./server-gate.js";
 import type { EventSink, Shared } from "./shared.js";
 import { TaskRunner, type RunnerStatus } from "./task-runner.js";
@@ -64,6 +65,7 @@ export class RunnerGroup {
   readonly #delivery: Delivery;
   readonly #handBack: HandBack;
   readonly #executor: Executor;
+  readonly #reclaim: Reclaim;
   readonly #changed: Wakeup;
   #loops: Promise<unknown> | undefined;
   #drainDeadline: number | undefined;
@@ -84,16 +86,23 @@ export class RunnerGroup {
     const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
     this.#handBack = new HandBack(shared, onChange);
-    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, () => {
+    this.#reclaim = new Reclaim(shared);
+    const onShrink = () => {
       for (const runner of this.runners) runner.wake();
       onChange();
-    });
+    };
+    const onLostChain = (worker: WorkerConfig) => {
+      const site = this.runners.find((runner) => runner.config === worker);
+      if (site !== undefined) this.#reclaim.lost(site, clock.now());
+    };
+    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, onShrink, onLostChain);
     const parts = {
       shared,
       upkeep,
       executor: this.#executor,
       handBack: this.#handBack,
       delivery: this.#delivery,
+      reclaim: this.#reclaim,
       repeatLog: createRepeatLog({ clock, logger: log }),
       sliceMs: options.sliceMs,
       onChange,
@@ -121,7 +130,7 @@ export class RunnerGroup {
    */
   async drain(drainTimeoutMs: number): Promise<DrainReport> {
     const startedAt = this.#clock.now();
-    this.#drainDeadline = startedAt + drainTimeoutMs;
+    this.#drainDeadline = Math.min(this.#drainDeadline ?? Infinity, startedAt + drainTimeoutMs);
     for (const runner of this.runners) runner.drain();
 
     const reserveMs = () => Math.min(RESERVE_MS, Math.max(0, (this.#drainDeadline ?? 0) - startedAt) * RESERVE_SHARE);
@@ -134,6 +143,7 @@ export class RunnerGroup {
     const lastCall = this.#clock.now() + Math.min(RESERVE_MS, Math.max(drainTimeoutMs, POLL_GRACE_MS));
     await this.#until(isDone, () => Math.max(this.#drainDeadline ?? 0, lastCall));
 
+    this.#reclaim.stop();
     this.#handBack.stop();
     this.#delivery.stop("the worker has stopped");
     for (const runner of this.runners) runner.stop();

@@ -6,6 +6,9 @@ import { backoffMs, type FailureClass } from "./backoff.js";
 /** What one request told about the server as a whole. `neutral` says nothing: the fault may be the request's own. */
 export type Verdict = "ok" | "neutral" | FailureClass;
 
+/** No request takes that long, whatever its deadline is set to, without somebody else finding out sooner, in ms. */
+const FORGOTTEN_PROBE_MS = 60_000;
+
 /** Leave to send one request. Settled exactly once, by `report`. */
 export interface Permit {
   readonly startedAt: number;
@@ -27,7 +30,8 @@ export class ServerGate {
   #closedAt = 0;
   #failures = 0;
   #failureClass: FailureClass | undefined;
-  #probing = false;
+  /** When the probe under way began. */
+  #probingSince: number | undefined;
   #lastOkAt: number | undefined;
 
   constructor(clock: Clock, random: () => number) {
@@ -56,9 +60,9 @@ export class ServerGate {
     const now = this.#clock.now();
     if (this.#closedUntil === undefined) return this.#permit(now, false);
     if (now < this.#closedUntil) return { waitMs: this.#closedUntil - now };
-    // Not "until told": should the probe's owner forget it, somebody asks again.
-    if (this.#probing) return { waitMs: 1_000 };
-    this.#probing = true;
+    // Should the probe's owner forget it, the gate must not stay closed for ever.
+    if (this.#probingSince !== undefined && now - this.#probingSince < FORGOTTEN_PROBE_MS) return { waitMs: 1_000 };
+    this.#probingSince = now;
     return this.#permit(now, true);
   }
 
@@ -70,7 +74,7 @@ export class ServerGate {
       report: (verdict, retryAfterMs) => {
         if (reported) return;
         reported = true;
-        if (isProbe) this.#probing = false;
+        if (isProbe && this.#probingSince === startedAt) this.#probingSince = undefined;
         if (verdict === "ok") this.#succeeded(startedAt);
         else if (verdict !== "neutral") this.#failed(startedAt, verdict, retryAfterMs);
         else if (isProbe) this.#waitAgain();
@@ -140,9 +144,18 @@ export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered"
   }
 }
 
+/** Conductor itself says that the task, or what it belongs to, is not there. A proxy's 404 says nothing of the kind. */
+export function isGone(reply: Reply<unknown>): boolean {
+  return reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined;
+}
+
+/** Refusals of one request for what it is, whoever utters them. */
+const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
+
 function refusalVerdict(error: ConductorError): Verdict {
   const status = error.status ?? 0;
-  if (status === 401 || status === 403) return "unauthorized";
+  if (status === 401 || (status === 403 && error.serverMessage === undefined)) return "unauthorized";
+  if (status === 403 || ABOUT_THE_REQUEST.has(status)) return "neutral";
   if (error.retryable && status !== 500) return "overloaded";
   // An answer in Conductor's own words: it is there, and it is about this request.
   if (error.serverMessage !== undefined) return status === 500 ? "neutral" : "ok";

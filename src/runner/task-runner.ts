@@ -1,20 +1,24 @@
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Polled } from "../conductor/task-api.js";
 import type { Reply } from "../conductor/reply.js";
+import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatCell } from "../liveness/board.js";
 import type { RepeatLog } from "../telemetry/repeat-log.js";
+import type { WorkerEvents } from "../telemetry/events.js";
 import { TaskStoppingError } from "../worker/errors.js";
+import { backoffMs } from "./backoff.js";
 import type { Delivery } from "./delivery.js";
 import type { Executor } from "./execution.js";
 import type { HandBack } from "./hand-back.js";
 import { InFlightTask } from "./in-flight.js";
-import { plainFailure, toParcel, type Outcome } from "./outcome.js";
+import { plainFailure, toHandBack, toParcel, type Outcome } from "./outcome.js";
 import { afterChain, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
+import type { Reclaim } from "./reclaim.js";
 import { failureVerdict, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { Slots } from "./slots.js";
-import { definitionOf, pollTimeoutIsOver } from "./task-times.js";
+import { mustNotRunTwice, pollTimeoutIsOver } from "./task-times.js";
 import type { Upkeep } from "./upkeep.js";
 import { Wakeup } from "./wakeup.js";
 
@@ -25,12 +29,15 @@ export interface RunnerParts {
   readonly delivery: Delivery;
   readonly handBack: HandBack;
   readonly upkeep: Upkeep;
+  readonly reclaim: Reclaim;
   readonly repeatLog: RepeatLog;
   /** The longest wait of the loop before it iterates, and beats, again, in ms. */
   readonly sliceMs: number;
   /** Called when a poll has settled or a slot is free again. */
   readonly onChange: () => void;
 }
+
+type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 
 /** A task of somebody else's type is put back for this long, so that it does not come round at once. */
 const NOT_OURS_DELAY_SECONDS = 5;
@@ -65,6 +72,9 @@ export class TaskRunner {
   /** Until when the server holds the poll under way, by the clock; undefined while there is none. */
   #pollUntil: number | undefined;
   #notBefore = -Infinity;
+  /** Polls in a row that the server refused for this task type alone. */
+  #refusals = 0;
+  readonly #troubleKey: string;
   #lastPollAt: number | undefined;
   #forgetGate: () => void;
 
@@ -75,6 +85,7 @@ export class TaskRunner {
     this.#cell = cell;
     this.#slots = new Slots(config.concurrency);
     this.#wakeup = new Wakeup(parts.shared.clock);
+    this.#troubleKey = `polling ${config.domain === undefined ? "" : `${config.domain}:`}${config.taskDefName}`;
     this.#state = config.paused ? "paused" : "polling";
     this.#forgetGate = parts.shared.gate.onChange(() => {
       this.#wakeup.wake();
@@ -180,7 +191,7 @@ export class TaskRunner {
   /** Why a started task cannot go back to the queue; `undefined` when it can. */
   #mustFail(entry: InFlightTask): string | undefined {
     if (this.config.onDrainDeadline === "fail") return "onDrainDeadline is fail";
-    if (definitionOf(entry.task)?.retryCount === 0) return "its definition has retryCount 0: it must not run twice";
+    if (mustNotRunTwice(entry.task)) return "its definition has retryCount 0: it must not run twice";
     // Our own poll would get it again, and nobody would be left to give it back.
     if (this.#pollUntil !== undefined) return "a poll is still unanswered";
     return this.#queueTimeoutIsOver(entry) ? "its pollTimeoutSeconds have passed: the queue would time it out" : undefined;
@@ -242,7 +253,8 @@ export class TaskRunner {
     this.#lastPollAt = clock.now();
     const isNonsense = malformed > 0 && handOuts.length === 0;
     permit.report(isNonsense ? "overloaded" : "ok");
-    this.#parts.repeatLog.succeeded(`poll ${taskType}`);
+    this.#refusals = 0;
+    this.#parts.repeatLog.succeeded(this.#troubleKey);
     if (malformed > 0) log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
     let useful = 0;
     for (const handOut of handOuts) {
@@ -256,13 +268,21 @@ export class TaskRunner {
   }
 
   #pollFailed(permit: Permit, reply: Exclude<Reply<Polled>, { kind: "answered" }>, durationMs: number): void {
-    const { events } = this.#shared;
+    const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
-    // A poll carries nothing that could be at fault: whatever went wrong, wait.
-    permit.report(verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict, reply.error.retryAfterMs);
-    if (reply.kind === "maybeApplied") this.#parts.delivery.suspect();
-    this.#parts.repeatLog.failed(`poll ${taskType}`, { taskType, err: reply.error }, "polling failed; backing off and trying again");
+    permit.report(verdict, reply.error.retryAfterMs);
+    if (verdict === "ok" || verdict === "neutral") {
+      // It is about this task type; the others must not wait for it.
+      this.#refusals += 1;
+      const failureClass = reply.error.status === 403 ? "unauthorized" : "overloaded";
+      this.#notBefore = clock.now() + backoffMs(failureClass, this.#refusals, random, reply.error.retryAfterMs);
+    }
+    if (reply.kind === "maybeApplied") {
+      this.#parts.delivery.suspect();
+      this.#parts.reclaim.lost(this, this.#pollUntil ?? clock.now());
+    }
+    this.#parts.repeatLog.failed(this.#troubleKey, { taskType, err: reply.error }, "polling failed; backing off and trying again");
     if (events.has("pollFailed")) events.emit("pollFailed", { taskType, durationMs, error: reply.error });
   }
 
@@ -270,7 +290,8 @@ export class TaskRunner {
   #receive(handOut: HandOut): boolean {
     const { table } = this.#shared;
     const known = table.get(handOut.task.taskId);
-    if (known !== undefined && known.state !== "handingBack") return false;
+    if (known !== undefined && isSameHandOut(known, handOut)) return false;
+    if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
     const entry = this.#enter(handOut);
     if (!this.#mayRun(entry, handOut.problem)) return true;
     void this.#slots
@@ -307,7 +328,7 @@ export class TaskRunner {
   }
 
   /** Gives back a task that nothing was begun with. Returns false. */
-  #return(entry: InFlightTask, reason: "surplus" | "paused" | "stopping" | "notOurs"): false {
+  #return(entry: InFlightTask, reason: GivenBack): false {
     if (this.#queueTimeoutIsOver(entry)) {
       const parcel = toParcel(entry, {
         kind: "failed",
@@ -318,8 +339,13 @@ export class TaskRunner {
       return false;
     }
     const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
-    void this.#parts.handBack.send(entry, { reason, callbackAfterSeconds });
+    void this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
     return false;
+  }
+
+  /** Gives back a task whose hand-out never reached us. */
+  giveBackLost(task: Task): void {
+    this.#return(this.#enter({ task, problem: undefined }), "lost");
   }
 
   /** A slot's work: one task, and those that come along with its update. Never rejects. */
@@ -351,14 +377,14 @@ export class TaskRunner {
         return undefined;
       case "handBack":
         this.#parts.upkeep.end(entry);
-        await this.#parts.handBack.send(entry, { reason: "stopping", callbackAfterSeconds: 0, logs: entry.context?.takeLogs() });
+        await this.#parts.handBack.send(entry, { reason: "stopping", body: toHandBack(entry, { callbackAfterSeconds: 0 }).body });
         return undefined;
       case "inProgress": {
+        const parcel = toHandBack(entry, outcome);
         this.#parts.upkeep.end(entry);
-        const logs = [...(outcome.logs ?? []), ...(entry.context?.takeLogs() ?? [])];
-        const { callbackAfterSeconds, output } = outcome;
         // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
-        await this.#parts.handBack.send(entry, { reason: undefined, callbackAfterSeconds, output, logs: logs.length > 0 ? logs : undefined });
+        if (parcel.result.status === "IN_PROGRESS") await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
+        else await this.#parts.delivery.deliver(entry, parcel, false);
         return undefined;
       }
       case "completed":
@@ -366,8 +392,9 @@ export class TaskRunner {
         break;
     }
 
-    const chain = this.#state === "polling" && this.#pollState.backlog && !this.#slots.isOver;
-    const delivering = this.#parts.delivery.deliver(entry, toParcel(entry, outcome), chain);
+    const { delivery } = this.#parts;
+    const chain = this.#state === "polling" && this.#pollState.backlog && !this.#slots.isOver && !delivery.isFull;
+    const delivering = delivery.deliver(entry, toParcel(entry, outcome), chain);
     this.#parts.upkeep.executed(entry);
     const next = await delivering;
     if (chain) this.#pollState = afterChain(this.#pollState, next !== null);
@@ -376,7 +403,8 @@ export class TaskRunner {
 
   #chained(next: HandOut): InFlightTask | undefined {
     const known = this.#shared.table.get(next.task.taskId);
-    if (known !== undefined && known.state !== "handingBack") return undefined;
+    if (known !== undefined && isSameHandOut(known, next)) return undefined;
+    if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
     const entry = this.#enter(next);
     return this.#mayRun(entry, next.problem, true) ? entry : undefined;
   }
@@ -403,6 +431,11 @@ export class TaskRunner {
       events.emit("taskExecuted", { ...entry.ids, durationMs, status });
     }
   }
+}
+
+/** One execution answers both, unless the first is on its way back and this is the next hand-out. */
+function isSameHandOut(known: InFlightTask, { task }: HandOut): boolean {
+  return known.state !== "handingBack" || task.pollCount <= known.task.pollCount;
 }
 
 function isNamed(value: unknown): boolean {

@@ -27,7 +27,8 @@ export function marginMs(timeoutMs: number): number {
 export function taskTimes(task: Task, executionTimeoutMs: number | undefined): TaskTimes {
   const definition = definitionOf(task);
   const responseTimeoutMs = positive(task.responseTimeoutSeconds) ?? positive(definition?.responseTimeoutSeconds) ?? HOUR_MS;
-  const timeoutMs = positive(definition?.timeoutSeconds);
+  // A timeout that only alerts ends nothing.
+  const timeoutMs = definition?.timeoutPolicy === "ALERT_ONLY" ? undefined : positive(definition?.timeoutSeconds);
   // Both times are the server's own, so its clock need not agree with ours.
   const goneMs = Math.max(0, task.startTime > 0 && task.updateTime > 0 ? task.updateTime - task.startTime : 0);
   const leftMs = timeoutMs === undefined ? Infinity : Math.max(1, timeoutMs - goneMs - marginMs(timeoutMs));
@@ -50,6 +51,12 @@ export function definitionOf(task: Task): TaskDef | undefined {
   if (task.taskDefinition !== undefined) return task.taskDefinition;
   const inner: unknown = isObject(task.workflowTask) ? task.workflowTask["taskDefinition"] : undefined;
   return isObject(inner) ? (inner as unknown as TaskDef) : undefined;
+}
+
+/** The task may be attempted only once. The workflow's own count wins over the definition's. */
+export function mustNotRunTwice(task: Task): boolean {
+  const ofWorkflow: unknown = isObject(task.workflowTask) ? task.workflowTask["retryCount"] : undefined;
+  return (typeof ofWorkflow === "number" ? ofWorkflow : definitionOf(task)?.retryCount) === 0;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { TaskResult, TaskStatus } from "../conductor/types.js";
 import { TaskCancelledError, TaskDeadlineError } from "../worker/errors.js";
 import type { InFlightTask } from "./in-flight.js";
-import { failureVerdict } from "./server-gate.js";
+import { failureVerdict, isGone } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { marginMs, taskTimes } from "./task-times.js";
 
@@ -27,7 +27,9 @@ interface Care {
   readonly responseTimeoutMs: number;
   leaseDueAt: number;
   cancellationCheckAt: number;
-  busy: boolean;
+  /** A request is under way; each of the two has its own, so that neither waits for the other. */
+  isExtending: boolean;
+  isChecking: boolean;
 }
 
 /**
@@ -63,7 +65,8 @@ export class Upkeep {
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
       cancellationCheckAt: now + this.#cancellationCheckMs,
-      busy: false,
+      isExtending: false,
+      isChecking: false,
     };
     this.#cares.set(entry, care);
     this.#arm(entry, care, now);
@@ -86,10 +89,8 @@ export class Upkeep {
   #arm(entry: InFlightTask, care: Care, now: number): void {
     const isRunning = entry.state === "running";
     let dueAt = isRunning ? entry.deadlineAt : Infinity;
-    if (!care.busy) {
-      if (isRunning) dueAt = Math.min(dueAt, care.cancellationCheckAt);
-      if (needsLease(entry, care)) dueAt = Math.min(dueAt, care.leaseDueAt);
-    }
+    if (isRunning && !care.isChecking) dueAt = Math.min(dueAt, care.cancellationCheckAt);
+    if (!care.isExtending && needsLease(entry, care)) dueAt = Math.min(dueAt, care.leaseDueAt);
     if (entry.timer !== undefined) this.#shared.clock.clearTimer(entry.timer);
     entry.timer =
       dueAt === Infinity
@@ -108,24 +109,23 @@ export class Upkeep {
       entry.interrupt?.({ kind: "failed", terminal: false, reason: message }, new TaskDeadlineError(message));
       return;
     }
-    if (!care.busy && needsLease(entry, care) && now >= care.leaseDueAt) {
-      care.leaseDueAt = Infinity;
-      this.#inBackground(entry, care, () => this.#extendLease(entry, care));
-    } else if (!care.busy && entry.state === "running" && now >= care.cancellationCheckAt) {
-      care.cancellationCheckAt = Infinity;
-      this.#inBackground(entry, care, () => this.#checkCancellation(entry, care));
+    if (!care.isExtending && needsLease(entry, care) && now >= care.leaseDueAt) {
+      this.#inBackground(entry, care, "isExtending", () => this.#extendLease(entry, care));
+    }
+    if (!care.isChecking && entry.state === "running" && now >= care.cancellationCheckAt) {
+      this.#inBackground(entry, care, "isChecking", () => this.#checkCancellation(entry, care));
     }
     this.#arm(entry, care, now);
   }
 
-  #inBackground(entry: InFlightTask, care: Care, work: () => Promise<void>): void {
-    care.busy = true;
+  #inBackground(entry: InFlightTask, care: Care, flag: "isExtending" | "isChecking", work: () => Promise<void>): void {
+    care[flag] = true;
     void work()
       .catch((error: unknown) => {
         this.#shared.log.error({ ...entry.ids, err: error }, "looking after a task failed");
       })
       .finally(() => {
-        care.busy = false;
+        care[flag] = false;
         if (this.#cares.get(entry) === care) this.#arm(entry, care, this.#shared.clock.now());
       });
   }
@@ -157,7 +157,7 @@ export class Upkeep {
       if (events.has("leaseExtended")) events.emit("leaseExtended", entry.ids);
       return;
     }
-    if (reply.kind === "refused" && reply.error.status === 404) {
+    if (isGone(reply)) {
       this.#cancelled(entry, "the server does not know the task any more");
       return;
     }
@@ -178,7 +178,7 @@ export class Upkeep {
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED.has(reply.value.status)) {
       this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);
-    } else if (reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined) {
+    } else if (isGone(reply)) {
       this.#cancelled(entry, "the server does not know the task any more");
     }
   }
