@@ -91,7 +91,7 @@ export class HandBack {
       }
       // Refusals below 500 were not applied; anything else may have been.
       if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) mustLook = true;
-      else if (status !== undefined && verdict === "ok") {
+      else if (status !== undefined && status !== 403 && (verdict === "ok" || verdict === "neutral")) {
         this.#giveUp(entry, reply.error);
         return;
       }

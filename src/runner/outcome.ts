@@ -46,7 +46,12 @@ export function returned(value: unknown): Outcome {
     return { kind: "inProgress", callbackAfterSeconds: value.callbackAfterSeconds, output: value.output };
   }
   // What JSON makes of it decides: a Date is an object here and a string there.
-  const plain = hasToJson(value) ? value.toJSON() : types.isBoxedPrimitive(value) ? value.valueOf() : value;
+  let plain: unknown;
+  try {
+    plain = hasToJson(value) ? value.toJSON() : types.isBoxedPrimitive(value) ? value.valueOf() : value;
+  } catch (error) {
+    return { kind: "failed", terminal: true, reason: unserialisable(error), error };
+  }
   if (isObject(plain)) return { kind: "completed", output: plain };
   return { kind: "completed", output: { result: plain } };
 }
@@ -154,7 +159,7 @@ function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
     result = make();
     body = JSON.stringify(result);
   } catch (error) {
-    return plainFailure(entry, `the output cannot be serialised: ${threwReason(error)}`);
+    return plainFailure(entry, unserialisable(error));
   }
   // A character is up to three bytes of UTF-8; most bodies need no exact count.
   if (body.length * 3 > MAX_RESULT_BYTES && Buffer.byteLength(body) > MAX_RESULT_BYTES) {
@@ -195,6 +200,10 @@ function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "comple
 
 function badOutput(what: string, value: unknown): Outcome {
   return { kind: "failed", terminal: true, reason: `${what} must be an object, got ${describe(value)}` };
+}
+
+function unserialisable(error: unknown): string {
+  return `the output cannot be serialised: ${threwReason(error)}`;
 }
 
 function threwReason(thrown: unknown): string {

@@ -1,6 +1,12 @@
-/** What to ask the server for. */
+/**
+ * What a poll is for:
+ * - `scout`: one task, held by the server until there is one. Right on every kind of queue.
+ * - `hold`: all free slots, held; only where the server answers at the first task.
+ * - `trial`: the same, held briefly, to find out whether it does.
+ * - `sweep`: all free slots, not held.
+ */
 export interface PollPlan {
-  readonly kind: "scout" | "sweep";
+  readonly kind: "scout" | "hold" | "trial" | "sweep";
   readonly count: number;
   /** How long the server may hold it, in ms. */
   readonly timeoutMs: number;
@@ -14,9 +20,29 @@ export interface PollState {
   readonly sweepNext: boolean;
   /** Polls in a row that ended long before their hold and brought nothing to do: the client must pace itself. */
   readonly hollow: number;
+  /**
+   * The server answers a held poll for many at the first task (Redis, Orkes), and does not wait for all of them (SQL).
+   * Undefined until it was seen.
+   */
+  readonly isEager: boolean | undefined;
+  /** Scouts that brought something since the last trial, while the kind is not known. */
+  readonly scoutHits: number;
 }
 
-export const INITIAL_POLL_STATE: PollState = { backlog: false, sweepNext: false, hollow: 0 };
+export const INITIAL_POLL_STATE: PollState = {
+  backlog: false,
+  sweepNext: false,
+  hollow: 0,
+  isEager: undefined,
+  scoutHits: 0,
+};
+
+/** After so many scouts that brought something a trial is worth its risk: work comes often enough to learn from. */
+const TRIAL_AFTER_HITS = 4;
+/** A trial on a patient queue makes one task wait this long, in ms. */
+const TRIAL_MS = 300;
+/** An answer later than this share of the hold came because the hold was over. */
+const LATE_SHARE = 0.8;
 
 /** An empty held poll that ends this much before its hold was not held. */
 const EARLY_SHARE = 0.5;
@@ -33,8 +59,13 @@ export function nextPoll(
   state: PollState,
   now: { readonly freeSlots: number; readonly longPollMs: number; readonly isProbe: boolean },
 ): PollPlan {
-  if (now.isProbe || state.backlog || state.sweepNext) {
-    return { kind: "sweep", count: Math.max(1, now.freeSlots), timeoutMs: 0 };
+  const count = Math.max(1, now.freeSlots);
+  if (now.isProbe || state.backlog || state.sweepNext) return { kind: "sweep", count, timeoutMs: 0 };
+  if (count > 1 && now.longPollMs > TRIAL_MS) {
+    if (state.isEager === true) return { kind: "hold", count, timeoutMs: now.longPollMs };
+    if (state.isEager === undefined && state.scoutHits >= TRIAL_AFTER_HITS) {
+      return { kind: "trial", count, timeoutMs: TRIAL_MS };
+    }
   }
   return { kind: "scout", count: 1, timeoutMs: now.longPollMs };
 }
@@ -45,15 +76,34 @@ export function afterPoll(
   plan: PollPlan,
   answer: { readonly received: number; readonly useful: number; readonly durationMs: number },
 ): PollState {
+  const learned = learn(state, plan, answer);
   if (answer.useful > 0) {
-    return plan.kind === "scout"
-      ? { backlog: state.backlog, sweepNext: true, hollow: 0 }
-      : { backlog: answer.received >= plan.count, sweepNext: false, hollow: 0 };
+    if (plan.kind === "scout") return { ...learned, sweepNext: true, hollow: 0 };
+    return { ...learned, backlog: answer.received >= plan.count, sweepNext: false, hollow: 0 };
   }
-  const early = plan.kind === "scout" && answer.durationMs < plan.timeoutMs * EARLY_SHARE;
-  const unpaced = plan.kind === "scout" && plan.timeoutMs === 0;
-  const hollow = early || unpaced || answer.received > 0 ? state.hollow + 1 : plan.kind === "scout" ? 0 : state.hollow;
-  return { backlog: false, sweepNext: false, hollow };
+  const isHeld = plan.kind !== "sweep";
+  const early = isHeld && answer.durationMs < plan.timeoutMs * EARLY_SHARE;
+  const unpaced = isHeld && plan.timeoutMs === 0;
+  const hollow = early || unpaced || answer.received > 0 ? state.hollow + 1 : isHeld ? 0 : state.hollow;
+  return { ...learned, backlog: false, sweepNext: false, hollow };
+}
+
+/** What an answer tells of the kind of queue. */
+function learn(
+  state: PollState,
+  plan: PollPlan,
+  { received, durationMs }: { readonly received: number; readonly durationMs: number },
+): PollState {
+  if (plan.kind === "scout") return received > 0 ? { ...state, scoutHits: state.scoutHits + 1 } : state;
+  const isTold = received > 0 && received < plan.count && plan.timeoutMs > 0;
+  if (!isTold) return plan.kind === "trial" ? { ...state, scoutHits: 0 } : state;
+  // With fewer than it was asked for it either answered at the first, or waited for more until the end.
+  return { ...state, isEager: durationMs < plan.timeoutMs * LATE_SHARE, scoutHits: 0 };
+}
+
+/** The state after the server was away: it may have come back as another kind. */
+export function afterOutage(state: PollState): PollState {
+  return state.isEager === undefined ? state : { ...state, isEager: undefined, scoutHits: 0 };
 }
 
 /** The state after a chained update: it carried a task, or the queue was empty. */

@@ -8,10 +8,12 @@ import { DEFAULT_OUTBOX_LIMITS, Delivery, type OutboxLimits } from "./delivery.j
 import { Executor } from "./execution.js";
 import { HandBack } from "./hand-back.js";
 import { InFlightTable } from "./in-flight.js";
+import { PollCoordinator } from "./poll-coordinator.js";
 import { Reclaim } from "./reclaim.js";
 import { ServerGate } from "./server-gate.js";
 import type { EventSink, Shared } from "./shared.js";
 import { TaskRunner, type RunnerStatus } from "./task-runner.js";
+import { Successors } from "./successors.js";
 import { Upkeep } from "./upkeep.js";
 import { Wakeup } from "./wakeup.js";
 
@@ -30,7 +32,13 @@ export interface RunnerGroupOptions {
   readonly sliceMs: number;
   readonly outboxLimits?: OutboxLimits;
   readonly cancellationCheckMs?: number;
+  /** How many polls the process lets the server hold at once. Default 16. */
+  readonly maxHeldPolls?: number;
+  /** Whether to look for a workflow's next task as soon as one is acknowledged. Default true. */
+  readonly followWorkflows?: boolean;
 }
+
+const DEFAULT_MAX_HELD_POLLS = 16;
 
 export interface GroupStatus {
   readonly runners: readonly RunnerStatus[];
@@ -66,6 +74,7 @@ export class RunnerGroup {
   readonly #handBack: HandBack;
   readonly #executor: Executor;
   readonly #reclaim: Reclaim;
+  readonly #coordinator: PollCoordinator;
   readonly #changed: Wakeup;
   #loops: Promise<unknown> | undefined;
   #drainDeadline: number | undefined;
@@ -87,6 +96,8 @@ export class RunnerGroup {
     this.#executor = new Executor(shared, upkeep);
     this.#handBack = new HandBack(shared, onChange);
     this.#reclaim = new Reclaim(shared);
+    const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
+    this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
     const onShrink = () => {
       for (const runner of this.runners) runner.wake();
       onChange();
@@ -103,6 +114,11 @@ export class RunnerGroup {
       handBack: this.#handBack,
       delivery: this.#delivery,
       reclaim: this.#reclaim,
+      coordinator: this.#coordinator,
+      successors: options.followWorkflows === false ? undefined : new Successors(),
+      follow: (after: string, taskTypes: readonly string[]) => {
+        for (const runner of this.runners) if (taskTypes.includes(runner.config.taskDefName)) runner.lookAfter(after);
+      },
       repeatLog: createRepeatLog({ clock, logger: log }),
       sliceMs: options.sliceMs,
       onChange,
@@ -144,6 +160,7 @@ export class RunnerGroup {
     await this.#until(isDone, () => Math.max(this.#drainDeadline ?? 0, lastCall));
 
     this.#reclaim.stop();
+    this.#coordinator.stop();
     this.#handBack.stop();
     this.#delivery.stop("the worker has stopped");
     for (const runner of this.runners) runner.stop();

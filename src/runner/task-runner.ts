@@ -13,11 +13,13 @@ import type { Executor } from "./execution.js";
 import type { HandBack } from "./hand-back.js";
 import { InFlightTask } from "./in-flight.js";
 import { plainFailure, toHandBack, toParcel, type Outcome } from "./outcome.js";
-import { afterChain, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
-import type { Reclaim } from "./reclaim.js";
+import type { PollCoordinator, PollMember } from "./poll-coordinator.js";
+import { afterChain, afterOutage, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
+import type { Reclaim, ReclaimSite } from "./reclaim.js";
 import { failureVerdict, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { Slots } from "./slots.js";
+import type { Successors } from "./successors.js";
 import { mustNotRunTwice, pollTimeoutIsOver } from "./task-times.js";
 import type { Upkeep } from "./upkeep.js";
 import { Wakeup } from "./wakeup.js";
@@ -30,6 +32,11 @@ export interface RunnerParts {
   readonly handBack: HandBack;
   readonly upkeep: Upkeep;
   readonly reclaim: Reclaim;
+  readonly coordinator: PollCoordinator;
+  /** Tells the runners of these task types that one of their tasks may just have been scheduled. */
+  readonly follow: (afterTaskType: string, taskTypes: readonly string[]) => void;
+  /** Undefined: following is switched off. */
+  readonly successors: Successors | undefined;
   readonly repeatLog: RepeatLog;
   /** The longest wait of the loop before it iterates, and beats, again, in ms. */
   readonly sliceMs: number;
@@ -60,8 +67,9 @@ export interface RunnerStatus {
  * something to happen (a slot freed, a poll settled, the server back, pause, stop) or for the end of a slice. It never
  * waits for a poll, so nothing that happens to one can hold it up.
  */
-export class TaskRunner {
+export class TaskRunner implements ReclaimSite, PollMember {
   readonly config: WorkerConfig;
+  readonly queueName: string;
   readonly #parts: RunnerParts;
   readonly #shared: Shared;
   readonly #cell: HeartbeatCell;
@@ -69,12 +77,16 @@ export class TaskRunner {
   readonly #wakeup: Wakeup;
   #pollState: PollState = INITIAL_POLL_STATE;
   #state: "polling" | "paused" | "draining" | "stopped";
-  /** Until when the server holds the poll under way, by the clock; undefined while there is none. */
+  /** Until when the server holds the polls under way, by the clock: the main one, and a look beside it. */
   #pollUntil: number | undefined;
+  #lookUntil: number | undefined;
+  /** Something may wait: look once without being held. */
+  #lookNext = false;
+  #isWaitingForHold = false;
+  #lastWorkAt = -Infinity;
   #notBefore = -Infinity;
   /** Polls in a row that the server refused for this task type alone. */
   #refusals = 0;
-  readonly #troubleKey: string;
   #lastPollAt: number | undefined;
   #forgetGate: () => void;
 
@@ -85,11 +97,12 @@ export class TaskRunner {
     this.#cell = cell;
     this.#slots = new Slots(config.concurrency);
     this.#wakeup = new Wakeup(parts.shared.clock);
-    this.#troubleKey = `polling ${config.domain === undefined ? "" : `${config.domain}:`}${config.taskDefName}`;
     this.#state = config.paused ? "paused" : "polling";
     this.#forgetGate = parts.shared.gate.onChange(() => {
       this.#wakeup.wake();
     });
+    this.queueName = config.domain === undefined ? config.taskDefName : `${config.domain}:${config.taskDefName}`;
+    parts.coordinator.register(this);
     // The first beat is made before anything can go wrong.
     cell.beat();
   }
@@ -119,6 +132,7 @@ export class TaskRunner {
   pause(): void {
     if (this.#state !== "polling") return;
     this.#state = "paused";
+    this.#parts.coordinator.release(this);
     this.#wakeup.wake();
   }
 
@@ -141,6 +155,7 @@ export class TaskRunner {
   drain(): void {
     if (this.#state === "stopped") return;
     this.#state = "draining";
+    this.#parts.coordinator.release(this);
     this.#wakeup.wake();
   }
 
@@ -152,12 +167,41 @@ export class TaskRunner {
 
   /** No poll is under way and no slot is taken. */
   get isIdle(): boolean {
-    return this.#pollUntil === undefined && this.#slots.used === 0;
+    return this.pollUntil === undefined && this.#slots.used === 0;
   }
 
-  /** When the server answers the poll under way at the latest, by the clock; undefined while there is none. */
+  /** When the server answers what is under way at the latest, by the clock; undefined while no poll is. */
   get pollUntil(): number | undefined {
-    return this.#pollUntil;
+    if (this.#pollUntil === undefined) return this.#lookUntil;
+    return this.#lookUntil === undefined ? this.#pollUntil : Math.max(this.#pollUntil, this.#lookUntil);
+  }
+
+  get lastWorkAt(): number {
+    return this.#lastWorkAt;
+  }
+
+  get isWaitingForHold(): boolean {
+    return this.#isWaitingForHold && this.#state === "polling";
+  }
+
+  /** Something may have been scheduled: looks once, beside a poll that is held, if a slot is free for it. */
+  look(): void {
+    if (this.#state !== "polling") return;
+    this.#lookNext = true;
+    this.#wakeup.wake();
+  }
+
+  /**
+   * As {@link look}, after an acknowledged task of `after`, at once and only if it is cheap. On an eager queue the held
+   * poll is already being answered.
+   */
+  lookAfter(after: string): void {
+    const isBusy = this.#lookUntil !== undefined || this.#pollState.backlog || this.#pollState.isEager === true;
+    if (this.#state !== "polling" || isBusy || this.#slots.free === 0 || !this.#shared.gate.isOpen) return;
+    if (this.#parts.delivery.isFull) return;
+    const permit = this.#shared.gate.admit();
+    if ("waitMs" in permit) return;
+    void this.#poll({ kind: "sweep", count: this.#slots.free, timeoutMs: 0 }, permit, after);
   }
 
   get status(): RunnerStatus {
@@ -193,7 +237,7 @@ export class TaskRunner {
     if (this.config.onDrainDeadline === "fail") return "onDrainDeadline is fail";
     if (mustNotRunTwice(entry.task)) return "its definition has retryCount 0: it must not run twice";
     // Our own poll would get it again, and nobody would be left to give it back.
-    if (this.#pollUntil !== undefined) return "a poll is still unanswered";
+    if (this.pollUntil !== undefined) return "a poll is still unanswered";
     return this.#queueTimeoutIsOver(entry) ? "its pollTimeoutSeconds have passed: the queue would time it out" : undefined;
   }
 
@@ -209,17 +253,26 @@ export class TaskRunner {
     const { clock, gate } = this.#shared;
     const waitMs = this.#notBefore - clock.now();
     if (waitMs > 0) return waitMs;
+    const { longPollMs } = this.config;
+    const state = this.#lookNext ? { ...this.#pollState, sweepNext: true } : this.#pollState;
+    const mustBeHeld = nextPoll(state, { freeSlots, longPollMs, isProbe: false }).kind !== "sweep";
+    this.#isWaitingForHold = mustBeHeld && gate.isOpen && !this.#parts.coordinator.mayHold(this);
+    if (this.#isWaitingForHold) return Infinity;
     const permit = gate.admit();
     if ("waitMs" in permit) return permit.waitMs;
-    const plan = nextPoll(this.#pollState, { freeSlots, longPollMs: this.config.longPollMs, isProbe: permit.isProbe });
-    void this.#poll(plan, permit);
+    this.#lookNext = false;
+    void this.#poll(nextPoll(state, { freeSlots, longPollMs, isProbe: permit.isProbe }), permit);
     return Infinity;
   }
 
-  async #poll(plan: PollPlan, permit: Permit): Promise<void> {
+  /** @param after the task type whose acknowledgement made us look beside the main poll. */
+  async #poll(plan: PollPlan, permit: Permit, after?: string): Promise<void> {
     const { api, clock, log } = this.#shared;
     const { taskDefName: taskType, workerId, domain } = this.config;
-    this.#pollUntil = permit.startedAt + plan.timeoutMs;
+    const isMain = after === undefined;
+    const until = permit.startedAt + plan.timeoutMs;
+    if (isMain) this.#pollUntil = until;
+    else this.#lookUntil = until;
     this.#slots.reserve(plan.count);
     let isReserved = true;
     const unreserve = () => {
@@ -230,14 +283,23 @@ export class TaskRunner {
       const reply = await api.pollBatch({ taskType, workerId, domain, count: plan.count, timeoutMs: plan.timeoutMs });
       unreserve();
       const durationMs = clock.now() - permit.startedAt;
-      if (reply.kind === "answered") this.#polled(plan, permit, reply.value, durationMs);
-      else this.#pollFailed(permit, reply, durationMs);
+      if (after !== undefined) {
+        const found = reply.kind === "answered" && reply.value.handOuts.length > 0;
+        this.#parts.successors?.looked(after, taskType, found);
+      }
+      if (reply.kind === "answered") this.#polled(plan, permit, reply.value, durationMs, isMain);
+      else this.#pollFailed(permit, reply, durationMs, until);
+      if (plan.kind !== "sweep") {
+        const isEmpty = reply.kind === "answered" && reply.value.handOuts.length === 0;
+        this.#parts.coordinator.holdEnded(this, isEmpty ? durationMs - plan.timeoutMs : 0);
+      }
     } catch (error) {
       permit.report("overloaded");
       log.error({ taskType, err: error }, "handling a poll failed; going on");
     } finally {
       unreserve();
-      this.#pollUntil = undefined;
+      if (isMain) this.#pollUntil = undefined;
+      else this.#lookUntil = undefined;
       this.#changed();
     }
   }
@@ -247,27 +309,31 @@ export class TaskRunner {
     this.#parts.onChange();
   }
 
-  #polled(plan: PollPlan, permit: Permit, { handOuts, malformed }: Polled, durationMs: number): void {
+  #polled(plan: PollPlan, permit: Permit, { handOuts, malformed }: Polled, durationMs: number, isMain: boolean): void {
     const { clock, events, log } = this.#shared;
     const { taskDefName: taskType } = this.config;
     this.#lastPollAt = clock.now();
     const isNonsense = malformed > 0 && handOuts.length === 0;
     permit.report(isNonsense ? "overloaded" : "ok");
     this.#refusals = 0;
-    this.#parts.repeatLog.succeeded(this.#troubleKey);
+    this.#parts.repeatLog.succeeded(`polling ${this.queueName}`);
     if (malformed > 0) log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
     let useful = 0;
     for (const handOut of handOuts) {
       if (this.#receive(handOut)) useful += 1;
     }
-    this.#pollState = afterPoll(this.#pollState, plan, { received: handOuts.length, useful, durationMs });
-    this.#notBefore = clock.now() + paceMs(this.#pollState, this.config.longPollMs);
+    if (useful > 0) this.#lastWorkAt = clock.now();
+    // An empty look beside the main poll tells nothing that the main poll does not.
+    if (isMain || useful > 0) {
+      this.#pollState = afterPoll(this.#pollState, plan, { received: handOuts.length, useful, durationMs });
+      this.#notBefore = clock.now() + paceMs(this.#pollState, this.config.longPollMs);
+    }
     if (events.has("pollCompleted")) {
       events.emit("pollCompleted", { taskType, requested: plan.count, received: handOuts.length, durationMs });
     }
   }
 
-  #pollFailed(permit: Permit, reply: Exclude<Reply<Polled>, { kind: "answered" }>, durationMs: number): void {
+  #pollFailed(permit: Permit, reply: Exclude<Reply<Polled>, { kind: "answered" }>, durationMs: number, until: number): void {
     const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
@@ -280,9 +346,10 @@ export class TaskRunner {
     }
     if (reply.kind === "maybeApplied") {
       this.#parts.delivery.suspect();
-      this.#parts.reclaim.lost(this, this.#pollUntil ?? clock.now());
+      this.#parts.reclaim.lost(this, until);
     }
-    this.#parts.repeatLog.failed(this.#troubleKey, { taskType, err: reply.error }, "polling failed; backing off and trying again");
+    this.#pollState = afterOutage(this.#pollState);
+    this.#parts.repeatLog.failed(`polling ${this.queueName}`, { taskType, err: reply.error }, "polling failed; backing off and trying again");
     if (events.has("pollFailed")) events.emit("pollFailed", { taskType, durationMs, error: reply.error });
   }
 
@@ -303,7 +370,9 @@ export class TaskRunner {
   }
 
   #enter(handOut: HandOut): InFlightTask {
-    const entry = new InFlightTask(handOut.task, this.config, this.#shared.clock.now());
+    const now = this.#shared.clock.now();
+    this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.config.taskDefName, now);
+    const entry = new InFlightTask(handOut.task, this.config, now);
     this.#shared.table.enter(entry);
     return entry;
   }
@@ -397,8 +466,18 @@ export class TaskRunner {
     const delivering = delivery.deliver(entry, toParcel(entry, outcome), chain);
     this.#parts.upkeep.executed(entry);
     const next = await delivering;
+    this.#follow(entry);
     if (chain) this.#pollState = afterChain(this.#pollState, next !== null);
     return next === null ? undefined : this.#chained(next);
+  }
+
+  /** The server has scheduled what comes next in the workflow: whoever usually gets it looks at once. */
+  #follow({ task }: InFlightTask): void {
+    const { successors, follow } = this.#parts;
+    if (successors === undefined) return;
+    const { taskDefName } = this.config;
+    const next = successors.acknowledged(task.workflowInstanceId, taskDefName, this.#shared.clock.now());
+    if (next.length > 0) follow(taskDefName, next);
   }
 
   #chained(next: HandOut): InFlightTask | undefined {
