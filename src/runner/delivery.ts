@@ -121,6 +121,15 @@ export class Delivery {
       isClosed: false,
     };
     this.#shipments.add(shipment);
+    try {
+      return await this.#deliverNow(shipment, chain);
+    } catch (error) {
+      this.#storeAfterBug(shipment, error);
+      return null;
+    }
+  }
+
+  async #deliverNow(shipment: Shipment, chain: boolean): Promise<HandOut | null> {
     const permit = this.#shared.gate.admit();
     if ("waitMs" in permit) {
       this.#store(shipment);
@@ -143,6 +152,14 @@ export class Delivery {
     return verdict.kind === "acknowledged" ? (verdict.next ?? null) : null;
   }
 
+  /** A bug of ours must not cost a result. */
+  #storeAfterBug(shipment: Shipment, error: unknown): void {
+    this.#shared.log.error({ ...shipment.entry.ids, err: error }, "delivering a result failed unexpectedly; trying again");
+    if (shipment.isClosed) return;
+    shipment.notBefore = this.#shared.clock.now() + 1_000;
+    this.#store(shipment);
+  }
+
   /** From now on nothing is tried again: what waits is given up, with an event and a log line that carry the result. */
   stop(reason: string): void {
     this.#stopped = reason;
@@ -162,8 +179,13 @@ export class Delivery {
     const { api, clock, events } = this.#shared;
     shipment.attempts += 1;
     const { entry, parcel } = shipment;
-    const reply: Reply<HandOut | null | true> =
-      door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body);
+    let reply: Reply<HandOut | null | true>;
+    try {
+      reply = door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body);
+    } catch (error) {
+      permit.report("neutral");
+      throw error;
+    }
     const verdict = judgeUpdate(reply, door);
     if (reply.kind === "answered") {
       permit.report("ok");
@@ -261,11 +283,7 @@ export class Delivery {
         this.#store(shipment);
       }
     } catch (error) {
-      // A bug of ours must not cost a result.
-      this.#shared.log.error({ ...shipment.entry.ids, err: error }, "delivering a result failed unexpectedly; trying again");
-      shipment.notBefore = this.#shared.clock.now() + 1_000;
-      permit.report("neutral");
-      this.#store(shipment);
+      this.#storeAfterBug(shipment, error);
     } finally {
       this.#sending -= 1;
       this.#onChange();

@@ -22,37 +22,43 @@ const GIVE_UP_AFTER_MS = 60_000;
 export class HandBack {
   readonly #shared: Shared;
   readonly #onChange: () => void;
+  readonly #onRefused: (entry: InFlightTask, why: string) => void;
   readonly #sleepers = new Set<() => void>();
-  #underWay = 0;
+  readonly #underWay = new Set<InFlightTask>();
   #stopped = false;
 
-  /** @param onChange called when a hand-back has ended. */
-  constructor(shared: Shared, onChange: () => void) {
+  /**
+   * @param onChange called when a hand-back has ended.
+   * @param onRefused takes over a task whose hand-back the server does not accept, for the reason it gives.
+   */
+  constructor(shared: Shared, onChange: () => void, onRefused: (entry: InFlightTask, why: string) => void) {
     this.#shared = shared;
     this.#onChange = onChange;
+    this.#onRefused = onRefused;
   }
 
   get underWay(): number {
-    return this.#underWay;
+    return this.#underWay.size;
   }
 
-  /** No further attempts; who waits for one gives up now. */
+  /** No further attempts: what is not done yet is given up now. */
   stop(): void {
     this.#stopped = true;
+    for (const entry of this.#underWay) this.#giveUp(entry, new Error("the worker has stopped"));
     for (const wake of this.#sleepers) wake();
   }
 
   /** Resolves after the first attempt; further ones go on without the caller's slot. Never rejects. */
   send(entry: InFlightTask, options: HandBackOptions): Promise<void> {
     entry.state = "handingBack";
-    this.#underWay += 1;
+    this.#underWay.add(entry);
     return new Promise((resolve) => {
       void this.#send(entry, options, resolve)
         .catch((error: unknown) => {
           this.#giveUp(entry, error);
         })
         .finally(() => {
-          this.#underWay -= 1;
+          this.#underWay.delete(entry);
           resolve();
           this.#onChange();
         });
@@ -92,7 +98,7 @@ export class HandBack {
       // Refusals below 500 were not applied; anything else may have been.
       if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) mustLook = true;
       else if (status !== undefined && status !== 403 && (verdict === "ok" || verdict === "neutral")) {
-        this.#giveUp(entry, reply.error);
+        this.#onRefused(entry, reply.error.serverMessage ?? reply.error.message);
         return;
       }
       onAttempted();
@@ -135,6 +141,7 @@ export class HandBack {
 
   #giveUp(entry: InFlightTask, reason: unknown): void {
     const { log, events, table } = this.#shared;
+    if (!table.has(entry)) return;
     const error = reason instanceof Error ? reason : new Error(String(reason));
     log.error({ ...entry.ids, err: error }, "a task could not be handed back; the server will time it out");
     if (events.has("taskUndeliverable")) {

@@ -39,7 +39,7 @@ interface Search {
 export class Reclaim {
   readonly #shared: Shared;
   readonly #searches = new Map<ReclaimSite, Search>();
-  /** The hand-outs that were given back unseen, by task: the poll count of each. */
+  /** The hand-outs that were given back unseen or given up, by task: the poll count of each. */
   readonly #givenBack = new Map<string, number>();
   #timer: Timer;
   #isOff = false;
@@ -71,6 +71,11 @@ export class Reclaim {
   /** This very hand-out was given up for lost and given back; its late answer must not be worked on. */
   hasGivenBack(task: Task): boolean {
     return this.#givenBack.size > 0 && this.#givenBack.get(task.taskId) === task.pollCount;
+  }
+
+  /** We had this task and could not report on it: it is not lost, and must not run again because of us. */
+  ignore(task: Task): void {
+    this.#remember(task);
   }
 
   stop(): void {
@@ -165,7 +170,11 @@ export class Reclaim {
     const pending = await ask(() => api.pending(taskDefName, MAX_BACKLOG));
     if (pending === undefined) return false;
     const isLost = (task: Task) =>
-      task.status === "IN_PROGRESS" && task.workerId === workerId && (task.domain ?? undefined) === domain && table.get(task.taskId) === undefined;
+      task.status === "IN_PROGRESS" &&
+      task.workerId === workerId &&
+      (task.domain ?? undefined) === domain &&
+      table.get(task.taskId) === undefined &&
+      !this.hasGivenBack(task);
     const suspects = pending.filter(isLost);
     if (suspects.length === 0) return true;
     // What was on its way while the server made the list is no loss.

@@ -8,6 +8,7 @@ import { DEFAULT_OUTBOX_LIMITS, Delivery, type OutboxLimits } from "./delivery.j
 import { Executor } from "./execution.js";
 import { HandBack } from "./hand-back.js";
 import { InFlightTable } from "./in-flight.js";
+import { plainFailure } from "./outcome.js";
 import { PollCoordinator } from "./poll-coordinator.js";
 import { Reclaim } from "./reclaim.js";
 import { ServerGate } from "./server-gate.js";
@@ -87,14 +88,17 @@ export class RunnerGroup {
       if (this.#drainDeadline !== undefined) this.#changed.wake();
     };
     this.#gate = new ServerGate(clock, random);
-    this.#table = new InFlightTable((entry) => {
+    this.#table = new InFlightTable((entry, door) => {
       upkeep.end(entry);
+      if (door === "undeliverable") this.#reclaim.ignore(entry.task);
       onChange();
     });
     const shared: Shared = { clock, random, api, gate: this.#gate, table: this.#table, events, log };
     const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
-    this.#handBack = new HandBack(shared, onChange);
+    this.#handBack = new HandBack(shared, onChange, (entry, why) => {
+      void this.#delivery.deliver(entry, plainFailure(entry, `the server refused to take the task back: ${why}`), false);
+    });
     this.#reclaim = new Reclaim(shared);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });

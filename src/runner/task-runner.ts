@@ -1,3 +1,4 @@
+import type { Timer } from "../clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Polled } from "../conductor/task-api.js";
 import type { Reply } from "../conductor/reply.js";
@@ -48,6 +49,8 @@ type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 
 /** A task of somebody else's type is put back for this long, so that it does not come round at once. */
 const NOT_OURS_DELAY_SECONDS = 5;
+/** A task that takes less may share a slot with what is asked for, in ms. */
+const SHORT_TASK_MS = 250;
 /** What the loop waits after a bug of ours, in ms. */
 const AFTER_BUG_MS = 1_000;
 
@@ -80,6 +83,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
   /** Until when the server holds the polls under way, by the clock: the main one, and a look beside it. */
   #pollUntil: number | undefined;
   #lookUntil: number | undefined;
+  /** A task that was asked for and found its slot taken by a look. */
+  #waiting: { readonly entry: InFlightTask; readonly timer: Timer } | undefined;
+  /** How long functions take, a moving average in ms. */
+  #meanTaskMs = 0;
   /** Something may wait: look once without being held. */
   #lookNext = false;
   #isWaitingForHold = false;
@@ -197,11 +204,20 @@ export class TaskRunner implements ReclaimSite, PollMember {
    */
   lookAfter(after: string): void {
     const isBusy = this.#lookUntil !== undefined || this.#pollState.backlog || this.#pollState.isEager === true;
-    if (this.#state !== "polling" || isBusy || this.#slots.free === 0 || !this.#shared.gate.isOpen) return;
-    if (this.#parts.delivery.isFull) return;
+    if (this.#state !== "polling" || isBusy || !this.#shared.gate.isOpen || this.#parts.delivery.isFull) return;
+    const count = this.#slots.free > 0 ? this.#slots.free : this.#maySpareSlot() ? 1 : 0;
+    if (count === 0) return;
     const permit = this.#shared.gate.admit();
     if ("waitMs" in permit) return;
-    void this.#poll({ kind: "sweep", count: this.#slots.free, timeoutMs: 0 }, permit, after);
+    void this.#poll({ kind: "sweep", count, timeoutMs: 0 }, permit, after);
+  }
+
+  /**
+   * The only free slot is reserved by the scout. It may be taken all the same where tasks are short: should the scout
+   * bring another one meanwhile, that waits for a moment.
+   */
+  #maySpareSlot(): boolean {
+    return this.#slots.used < this.#slots.concurrency && this.#waiting === undefined && this.#meanTaskMs < SHORT_TASK_MS;
   }
 
   get status(): RunnerStatus {
@@ -319,8 +335,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#parts.repeatLog.succeeded(`polling ${this.queueName}`);
     if (malformed > 0) log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
     let useful = 0;
-    for (const handOut of handOuts) {
-      if (this.#receive(handOut)) useful += 1;
+    for (const [index, handOut] of handOuts.entries()) {
+      if (this.#receive(handOut, index < plan.count)) useful += 1;
     }
     if (useful > 0) this.#lastWorkAt = clock.now();
     // An empty look beside the main poll tells nothing that the main poll does not.
@@ -354,19 +370,43 @@ export class TaskRunner implements ReclaimSite, PollMember {
   }
 
   /** Takes a task in. False: it is one that we have already, and one execution answers both. */
-  #receive(handOut: HandOut): boolean {
+  #receive(handOut: HandOut, wasAskedFor: boolean): boolean {
     const { table } = this.#shared;
     const known = table.get(handOut.task.taskId);
     if (known !== undefined && isSameHandOut(known, handOut)) return false;
     if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
     const entry = this.#enter(handOut);
     if (!this.#mayRun(entry, handOut.problem)) return true;
+    if (this.#slots.used < this.#slots.concurrency) this.#run(entry);
+    else if (wasAskedFor && this.#waiting === undefined) this.#letWait(entry);
+    else this.#return(entry, "surplus");
+    return true;
+  }
+
+  #run(entry: InFlightTask): void {
     void this.#slots
       .run(() => this.#work(entry))
       .finally(() => {
+        this.#runWaiting();
         this.#changed();
       });
-    return true;
+  }
+
+  /** A look took the slot of the scout that brought this task: a short one is over at once. */
+  #letWait(entry: InFlightTask): void {
+    const timer = this.#shared.clock.setTimer(() => {
+      this.#waiting = undefined;
+      this.#return(entry, "surplus");
+    }, SHORT_TASK_MS);
+    this.#waiting = { entry, timer };
+  }
+
+  #runWaiting(): void {
+    if (this.#waiting === undefined || this.#slots.used >= this.#slots.concurrency) return;
+    const { entry, timer } = this.#waiting;
+    this.#waiting = undefined;
+    this.#shared.clock.clearTimer(timer);
+    if (this.#mayRun(entry, undefined)) this.#run(entry);
   }
 
   #enter(handOut: HandOut): InFlightTask {
@@ -378,7 +418,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
   }
 
   /** True when the task is to be run in a slot; what cannot run leaves by another door, which is begun here. */
-  #mayRun(entry: InFlightTask, problem: string | undefined, hasSlot = false): boolean {
+  #mayRun(entry: InFlightTask, problem: string | undefined): boolean {
     const { task } = entry;
     const { taskDefName } = this.config;
     if (this.#state === "draining" || this.#state === "stopped") return this.#return(entry, "stopping");
@@ -392,7 +432,6 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#shared.log.error({ ...entry.ids, taskDefName: task.taskDefName }, "the server handed out a task of another type");
       return this.#return(entry, "notOurs");
     }
-    if (!hasSlot && this.#slots.free === 0) return this.#return(entry, "surplus");
     return true;
   }
 
@@ -436,7 +475,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const startedAt = clock.now();
     const executing = this.#parts.executor.execute(entry);
     const outcome = executing instanceof Promise ? await executing : executing;
-    this.#tellExecuted(entry, outcome, clock.now() - startedAt);
+    const durationMs = clock.now() - startedAt;
+    this.#meanTaskMs += (durationMs - this.#meanTaskMs) / 8;
+    this.#tellExecuted(entry, outcome, durationMs);
 
     switch (outcome.kind) {
       case "moot":
@@ -485,7 +526,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (known !== undefined && isSameHandOut(known, next)) return undefined;
     if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
     const entry = this.#enter(next);
-    return this.#mayRun(entry, next.problem, true) ? entry : undefined;
+    return this.#mayRun(entry, next.problem) ? entry : undefined;
   }
 
   /** The outermost backstop: a task must not stay open because of a bug of ours, and nobody must miss that it happened. */

@@ -134,7 +134,9 @@ export class Upkeep {
     const { clock, gate, api, events, log, table } = this.#shared;
     const sentAt = clock.now();
     const permit = gate.admit();
-    if ("waitMs" in permit) {
+    const leftMs = entry.leaseEndsAt - sentAt;
+    // Others can wait for the server; a lease that would end meanwhile cannot.
+    if ("waitMs" in permit && permit.waitMs < leftMs - marginMs(care.responseTimeoutMs)) {
       care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
       return;
     }
@@ -146,10 +148,9 @@ export class Upkeep {
       status: "IN_PROGRESS",
       extendLease: true,
     };
-    const leftMs = entry.leaseEndsAt - sentAt;
     const deadlineMs = Math.min(this.#requestTimeoutMs, Math.max(leftMs / 2, MIN_ATTEMPT_MS));
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
-    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    if (!("waitMs" in permit)) permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
     if (!table.has(entry)) return;
     if (reply.kind === "answered") {
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;

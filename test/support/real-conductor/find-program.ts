@@ -83,7 +83,7 @@ async function javaCandidates(machine: Surroundings): Promise<string[]> {
   const ofMac =
     platform === "darwin" ? await machine.ask("/usr/libexec/java_home", ["-F", "-v", `${MIN_JAVA}+`]) : undefined;
   const candidates = [
-    ...(env["JAVA_HOME"] ? [path.join(env["JAVA_HOME"], "bin/java")] : []),
+    ...(env.JAVA_HOME ? [path.join(env.JAVA_HOME, "bin/java")] : []),
     ...onPath("java", env),
     ...(ofMac === undefined ? [] : [path.join(ofMac.trim(), "bin/java")]),
     ...below("/usr/lib/jvm"),
@@ -109,7 +109,11 @@ export function javaVersion(said: string): number | undefined {
 export async function findRedis(machine: Surroundings = thisMachine): Promise<string> {
   const [major, minor] = MIN_REDIS;
   const tooOld: string[] = [];
-  const places = [...onPath("redis-server", machine.env), "/usr/local/bin/redis-server", "/opt/homebrew/bin/redis-server"];
+  const places = [
+    ...onPath("redis-server", machine.env),
+    "/usr/local/bin/redis-server",
+    "/opt/homebrew/bin/redis-server",
+  ];
   for (const redis of new Set(places)) {
     if (!machine.isExecutable(redis)) continue;
     const version = redisVersion((await machine.ask(redis, ["--version"])) ?? "");
@@ -144,7 +148,7 @@ export function findMaven(machine: Surroundings = thisMachine): string {
 }
 
 function onPath(name: string, env: NodeJS.ProcessEnv): string[] {
-  return (env["PATH"] ?? "")
+  return (env.PATH ?? "")
     .split(path.delimiter)
     .filter((folder) => folder !== "")
     .map((folder) => path.join(folder, name));

@@ -53,8 +53,8 @@ const MS_PER_TICK = 10;
 export async function startRealConductor(options: RealConductorOptions): Promise<RealConductor> {
   const { queue, onProgress = () => undefined, onDeath = () => undefined, signal } = options;
   if (process.platform === "win32") throw new Error("the Conductor server can be started on Linux and macOS only");
-  const java = await findJava();
   const port = await portFor(options.port ?? 0);
+  const java = await findJava();
   const jar = await serverJar({ env: process.env, onProgress, signal });
   signal?.throwIfAborted();
 
@@ -139,7 +139,7 @@ export async function startRealConductor(options: RealConductorOptions): Promise
 async function portFor(wanted: number): Promise<number> {
   if (wanted === 0) return freePort();
   // Otherwise we would take the health of whoever has it for ours.
-  if (!(await isFree(wanted))) throw new Error(`port ${wanted} is in use; choose another with --port`);
+  if (!(await isFree(wanted))) throw new Error(`port ${wanted} is in use; choose another`);
   return wanted;
 }
 

@@ -21,7 +21,7 @@ export interface ServerJarOptions {
 
 /** The server's executable jar: the one of `CONDUCTOR_SERVER_JAR`, else the cached one, fetched if need be. */
 export async function serverJar({ env, onProgress, signal, cache = CACHE }: ServerJarOptions): Promise<string> {
-  const given = env["CONDUCTOR_SERVER_JAR"]?.trim() ?? "";
+  const given = env.CONDUCTOR_SERVER_JAR?.trim() ?? "";
   if (given !== "") {
     if (!existsSync(given)) throw new Error(`CONDUCTOR_SERVER_JAR is ${given}, and there is no such file`);
     return path.resolve(given);

@@ -6,8 +6,7 @@ import { createWorld, workerConfig } from "../../support/runner-world.js";
 
 /** What the function does with a task; the number is how long it takes, in ms. */
 type Behaviour =
-  | { kind: "returns" | "throws" | "ignoresItsDeadline"; ms: number }
-  | { kind: "givesBack"; ms: number; times: number };
+  { kind: "returns" | "throws" | "ignoresItsDeadline"; ms: number } | { kind: "givesBack"; ms: number; times: number };
 
 type Step =
   | { kind: "push"; behaviour: Behaviour; times: number }
@@ -21,15 +20,37 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
   fc.record({ kind: fc.constant("returns" as const), ms: fc.integer({ min: 0, max: 300 }) }),
   fc.record({ kind: fc.constant("throws" as const), ms: fc.integer({ min: 0, max: 50 }) }),
   fc.record({ kind: fc.constant("ignoresItsDeadline" as const), ms: fc.constant(0) }),
-  fc.record({ kind: fc.constant("givesBack" as const), ms: fc.integer({ min: 0, max: 50 }), times: fc.integer({ min: 1, max: 2 }) }),
+  fc.record({
+    kind: fc.constant("givesBack" as const),
+    ms: fc.integer({ min: 0, max: 50 }),
+    times: fc.integer({ min: 1, max: 2 }),
+  }),
 );
-const fate = fc.constantFrom<Fate>("ok", "ok", "notSent", "lostRequest", "lostAnswer", "unavailable", "serverError", "nonsense");
+const fate = fc.constantFrom<Fate>(
+  "ok",
+  "ok",
+  "notSent",
+  "lostRequest",
+  "lostAnswer",
+  "unavailable",
+  "serverError",
+  "nonsense",
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant("push" as const), behaviour, times: fc.constantFrom(1, 1, 2, 6) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant("push" as const), behaviour, times: fc.constantFrom(1, 1, 2, 6) }),
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("advance" as const), ms: fc.integer({ min: 0, max: 3000 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("concurrency" as const), value: fc.integer({ min: 1, max: 4 }) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("trouble" as const), fates: fc.array(fate, { maxLength: 6 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("concurrency" as const), value: fc.integer({ min: 1, max: 4 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("trouble" as const), fates: fc.array(fate, { maxLength: 6 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("latency" as const), ms: fc.constantFrom(0, 1, 40, 700) }) },
 );
 
@@ -127,17 +148,24 @@ async function play(steps: readonly Step[], concurrency: number, stopWithin: num
   expect(runner.status.running).toBe(0);
   for (const [taskId, { status, handOutLost }] of server.tasks) {
     if (undeliverable.has(taskId)) continue;
-    if (status === "IN_PROGRESS" && !handOutLost) expect.fail(`${taskId} was handed out, reached us, and was neither reported nor handed back`);
-    if (finished.has(taskId) && status !== "COMPLETED" && status !== "FAILED") expect.fail(`${taskId} had finished, and its result was lost: ${status}`);
+    if (status === "IN_PROGRESS" && !handOutLost)
+      expect.fail(`${taskId} was handed out, reached us, and was neither reported nor handed back`);
+    if (finished.has(taskId) && status !== "COMPLETED" && status !== "FAILED")
+      expect.fail(`${taskId} had finished, and its result was lost: ${status}`);
   }
 }
 
 test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
-  const seed = Number(process.env["OSTINATO_SEED"] ?? Date.now() % 2 ** 31);
-  const numRuns = Number(process.env["OSTINATO_RUNS"] ?? 10_000);
+  const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);
+  const numRuns = Number(process.env.OSTINATO_RUNS ?? 10_000);
   console.info(`seed ${seed}, ${numRuns} runs`);
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.integer({ min: 1, max: 3 }), fc.constantFrom(0, 1_000, 25_000), play),
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 25 }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.constantFrom(0, 1_000, 25_000),
+      play,
+    ),
     { numRuns, seed },
   );
 });

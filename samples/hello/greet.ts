@@ -1,0 +1,14 @@
+import { defineWorker, TaskHandler } from "ostinato";
+
+const greet = defineWorker({
+  taskDefName: "greet",
+  concurrency: 10,
+  execute: async (input: { name: string }, ctx) => {
+    ctx.log(`greeting ${input.name}`);
+    return { message: `Hello ${input.name}` };
+  },
+});
+
+// Polls the server at CONDUCTOR_SERVER_URL, by default http://localhost:8080/api.
+// Returns after SIGTERM or Ctrl-C, when what ran has been finished and reported.
+await new TaskHandler({ workers: [greet] }).run();

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConductorError, type TaskHandler, type WorkflowClient, type WorkflowStatus } from "ostinato";
+import { LAST_TASK, WORKFLOW_NAME } from "./workflow.js";
+
+/** How many orders are under way at once: enough to keep the workers busy, and no flood. */
+const MAX_OPEN_ORDERS = 60;
+/** Between two looks at an order that has not told us of its end, in ms. */
+const LOOK_EVERY_MS = 2_000;
+/** After a server that could not be reached, in ms. */
+const RECONNECT_MS = 500;
+
+/** How far the orders have come. */
+export interface OrderCounts {
+  readonly total: number;
+  started: number;
+  completed: number;
+  /** Ended otherwise: by status. */
+  readonly endedBadly: Map<WorkflowStatus, number>;
+}
+
+export interface OrderRun {
+  readonly handler: TaskHandler;
+  readonly workflows: WorkflowClient;
+  readonly counts: OrderCounts;
+  /** Starts no more orders and waits for none, once aborted. */
+  readonly signal: AbortSignal;
+  /** Called whenever an order has ended. */
+  readonly onEnded: () => void;
+}
+
+/** Places the orders, a bounded number at a time, and resolves when each of them has ended (or the signal aborts). */
+export async function runOrders({ handler, workflows, counts, signal, onEnded }: OrderRun): Promise<void> {
+  const arrivals = watchArrivals(handler);
+  let next = 1;
+
+  const placeOrders = async (): Promise<void> => {
+    while (next <= counts.total && !signal.aborted) {
+      const workflowId = await start(workflows, next++, signal);
+      if (workflowId === undefined) return;
+      counts.started += 1;
+      const status = await ended(workflows, workflowId, arrivals, signal);
+      if (status === undefined) return;
+      if (status === "COMPLETED") counts.completed += 1;
+      else counts.endedBadly.set(status, (counts.endedBadly.get(status) ?? 0) + 1);
+      onEnded();
+    }
+  };
+
+  try {
+    await Promise.all(Array.from({ length: Math.min(MAX_OPEN_ORDERS, counts.total) }, placeOrders));
+  } finally {
+    arrivals.close();
+  }
+}
+
+/** The id of the new workflow; `undefined` when the signal came first. */
+async function start(workflows: WorkflowClient, orderNumber: number, signal: AbortSignal): Promise<string | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await workflows.start({ name: WORKFLOW_NAME, version: 1, input: { orderNumber } });
+    } catch (error) {
+      // Only where the request certainly was not sent: an order must not be placed twice.
+      if (!(error instanceof ConductorError && error.code === "CONNECT_FAILED")) throw error;
+      await pause(RECONNECT_MS, signal);
+    }
+  }
+  return undefined;
+}
+
+/** The status a workflow ended with; `undefined` when the signal came first. The server has the last word. */
+async function ended(
+  workflows: WorkflowClient,
+  workflowId: string,
+  arrivals: Arrivals,
+  signal: AbortSignal,
+): Promise<WorkflowStatus | undefined> {
+  while (!signal.aborted) {
+    await arrivals.wait(workflowId, LOOK_EVERY_MS, signal);
+    try {
+      const { status } = await workflows.get(workflowId, { includeTasks: false });
+      if (status !== "RUNNING" && status !== "PAUSED") return status;
+    } catch (error) {
+      if (!(error instanceof ConductorError)) throw error;
+      await pause(RECONNECT_MS, signal);
+    }
+  }
+  return undefined;
+}
+
+interface Arrivals {
+  /** Resolves when the workflow's last task was acknowledged, after `timeoutMs`, or when the signal aborts. */
+  wait(workflowId: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Knows from our own workers when a workflow is through, so that nobody has to ask the server all the time. */
+function watchArrivals(handler: TaskHandler): Arrivals {
+  const arrived = new Set<string>();
+  const waiting = new Map<string, () => void>();
+  const close = handler.on("taskUpdated", ({ taskType, workflowInstanceId, status }) => {
+    if (taskType !== LAST_TASK || status !== "COMPLETED") return;
+    arrived.add(workflowInstanceId);
+    waiting.get(workflowInstanceId)?.();
+  });
+  return {
+    async wait(workflowId, timeoutMs, signal) {
+      // Once only: if the server then says that it still runs, look again after a while.
+      if (arrived.delete(workflowId)) return;
+      const over = new AbortController();
+      waiting.set(workflowId, () => {
+        arrived.delete(workflowId);
+        over.abort();
+      });
+      await pause(timeoutMs, AbortSignal.any([signal, over.signal]));
+      waiting.delete(workflowId);
+    },
+    close,
+  };
+}
+
+/** Waits, or returns early when the signal aborts. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}
