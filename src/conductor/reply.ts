@@ -19,6 +19,8 @@ type Answered = Extract<Exchange, { kind: "answered" }>;
 /** Checks a 2xx answer; `undefined` means that Conductor gives no such answer to this request. */
 export type Check<T> = (answer: Answered) => T | undefined;
 
+const CONDUCTOR_WORDS = /^(No such (task|workflow)|Task not found for taskId)/i;
+
 /** Statuses that say "not now". */
 const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 
@@ -93,7 +95,11 @@ function malformed(request: HttpRequest, answer: Answered): ConductorError {
 function conductorErrorBody(answer: Answered): ErrorResponse | undefined {
   if (!answer.body.startsWith("{")) return undefined;
   const body = parseJson(answer.body);
-  return isObject(body) && typeof body["message"] === "string" ? (body as unknown as ErrorResponse) : undefined;
+  if (!isObject(body) || typeof body["message"] !== "string") return undefined;
+  // A gateway's JSON has a message as well; Conductor's repeats the status and says whether to retry.
+  const isConductors =
+    body["status"] === answer.status || typeof body["retryable"] === "boolean" || CONDUCTOR_WORDS.test(body["message"]);
+  return isConductors ? (body as unknown as ErrorResponse) : undefined;
 }
 
 /** Names the kind and size of a body, and never its content: it may carry secrets. */

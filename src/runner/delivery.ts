@@ -8,7 +8,7 @@ import type { Door, InFlightTask } from "./in-flight.js";
 import { plainFailure, type Parcel } from "./outcome.js";
 import { failureVerdict, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
-import { isPoisonous, judgeUpdate, type UpdateVerdict } from "./update-verdict.js";
+import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
 
 /** Bounds of the outbox; beyond them no runner polls until it has emptied. */
 export interface OutboxLimits {
@@ -25,6 +25,22 @@ const V2_RECHECK_MS = 600_000;
 /** After an answer was lost no task is asked for along with an update for this long, in ms. */
 const SUSPICION_MS = 2_000;
 
+/** What a delivery tells, and asks, the parts around it. */
+export interface DeliveryHooks {
+  /** The outbox has shrunk. */
+  onChange(): void;
+  /** An answer was lost that may have carried a task. */
+  onLostChain(worker: WorkerConfig): void;
+  /** A result waits for another attempt. */
+  onWaiting(entry: InFlightTask): void;
+  /** What has to settle before anything may be reported of the task. */
+  settled(entry: InFlightTask): Promise<void> | undefined;
+}
+
+/** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
+const VERIFY_AFTER_MS = 1_000;
+const MAX_VERIFICATIONS = 5;
+
 /** One result, until the server has it. */
 interface Shipment {
   readonly entry: InFlightTask;
@@ -40,6 +56,8 @@ interface Shipment {
   /** The result was refused for good, and this is the failure that says so. */
   isVerdict: boolean;
   lastError: ConductorError | undefined;
+  /** The server has it; only a late lease extension might undo that. */
+  isAcknowledged: boolean;
   /** Nothing is to be done for it any more. */
   isClosed: boolean;
 }
@@ -51,8 +69,7 @@ interface Shipment {
 export class Delivery {
   readonly #shared: Shared;
   readonly #limits: OutboxLimits;
-  readonly #onChange: () => void;
-  readonly #onLostChain: (worker: WorkerConfig) => void;
+  readonly #hooks: DeliveryHooks;
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new Set<Shipment>();
   /** Those that wait, in the order of their last attempt. */
@@ -65,15 +82,10 @@ export class Delivery {
   #suspectUntil = -Infinity;
   #stopped: string | undefined;
 
-  /**
-   * @param onChange called when the outbox has shrunk.
-   * @param onLostChain called when an answer was lost that may have carried a task.
-   */
-  constructor(shared: Shared, limits: OutboxLimits, onChange: () => void, onLostChain: (worker: WorkerConfig) => void) {
+  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks) {
     this.#shared = shared;
     this.#limits = limits;
-    this.#onChange = onChange;
-    this.#onLostChain = onLostChain;
+    this.#hooks = hooks;
     shared.gate.onChange(() => {
       this.#pump();
     });
@@ -118,6 +130,7 @@ export class Delivery {
       acknowledgedAtFirstStrike: 0,
       isVerdict: false,
       lastError: undefined,
+      isAcknowledged: false,
       isClosed: false,
     };
     this.#shipments.add(shipment);
@@ -139,14 +152,14 @@ export class Delivery {
     let verdict = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
     while (verdict.kind === "askV1" || verdict.kind === "rejected") {
       if (verdict.kind === "rejected" && !this.#replaceByFailure(shipment, verdict.why)) return null;
-      const endpointMissing = verdict.kind === "askV1";
+      const asksV1 = verdict.kind === "askV1";
       const again = this.#shared.gate.admit();
       if ("waitMs" in again) {
         this.#store(shipment);
         return null;
       }
       verdict = await this.#attempt(shipment, again, "v1");
-      if (endpointMissing && verdict.kind === "acknowledged") this.#noteMissingV2();
+      if (asksV1 && verdict.kind === "acknowledged") this.#noteMissingV2();
     }
     if (verdict.kind === "retry") this.#store(shipment);
     return verdict.kind === "acknowledged" ? (verdict.next ?? null) : null;
@@ -171,6 +184,7 @@ export class Delivery {
   }
 
   #noteMissingV2(): void {
+    if (this.#shared.clock.now() < this.#v2MissingUntil) return;
     this.#v2MissingUntil = this.#shared.clock.now() + V2_RECHECK_MS;
     this.#shared.log.warn({}, "the server has no update-v2 endpoint; results go by POST /tasks");
   }
@@ -190,7 +204,8 @@ export class Delivery {
     if (reply.kind === "answered") {
       permit.report("ok");
       this.#acknowledged += 1;
-      this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
+      if (entry.hasUnclearExtension) void this.#verify(shipment);
+      else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       if (events.has("taskUpdated")) {
         const durationMs = clock.now() - shipment.startedAt;
         events.emit("taskUpdated", { ...entry.ids, durationMs, attempts: shipment.attempts, status: parcel.result.status });
@@ -202,21 +217,46 @@ export class Delivery {
     permit.report(failure, reply.error.retryAfterMs);
     if (door === "v2" && reply.kind === "maybeApplied") {
       this.suspect();
-      this.#onLostChain(entry.worker);
+      this.#hooks.onLostChain(entry.worker);
     }
     if (verdict.kind === "gone") this.#moot(shipment, reply.error);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
     return verdict;
   }
 
-  #noteFailure(shipment: Shipment, strike: boolean, failure: string, error: ConductorError): void {
+  /**
+   * An extension that got no answer may be carried out after the result, and write the task back as it was. Looks, and
+   * sends the result again if that happened.
+   */
+  async #verify(shipment: Shipment): Promise<void> {
+    const { api, clock, log } = this.#shared;
+    const { entry } = shipment;
+    shipment.isAcknowledged = true;
+    for (let i = 0; i < MAX_VERIFICATIONS && !shipment.isClosed; i += 1) {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, VERIFY_AFTER_MS));
+      const reply = await api.get(entry.task.taskId);
+      if (reply.kind !== "answered") continue;
+      entry.hasUnclearExtension = false;
+      const { status, pollCount, workerId } = reply.value;
+      const isUndone = status === "IN_PROGRESS" && pollCount === entry.task.pollCount && workerId === entry.worker.workerId;
+      if (!isUndone || shipment.isClosed) break;
+      log.warn(entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
+      shipment.isAcknowledged = false;
+      shipment.notBefore = clock.now();
+      this.#store(shipment);
+      return;
+    }
+    this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
+  }
+
+  #noteFailure(shipment: Shipment, strike: Strike, failure: string, error: ConductorError): void {
     const { clock, random, events, log } = this.#shared;
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
     const failureClass: FailureClass = failure === "ok" || failure === "neutral" ? "overloaded" : (failure as FailureClass);
     shipment.notBefore = now + backoffMs(failureClass, shipment.failures, random, error.retryAfterMs);
-    if (strike) {
+    if (strike !== "none") {
       if (shipment.strikes === 0) {
         shipment.firstStrikeAt = now;
         shipment.acknowledgedAtFirstStrike = this.#acknowledged;
@@ -234,6 +274,7 @@ export class Delivery {
       return;
     }
     shipment.entry.state = "waiting";
+    this.#hooks.onWaiting(shipment.entry);
     this.#outbox.add(shipment);
     this.#outboxBytes += shipment.parcel.body.length;
     this.#pump();
@@ -274,9 +315,10 @@ export class Delivery {
 
   async #resend(shipment: Shipment, permit: Permit): Promise<void> {
     try {
+      await this.#hooks.settled(shipment.entry);
       shipment.entry.state = "delivering";
       const verdict = await this.#attempt(shipment, permit, "v1");
-      if (verdict.kind === "rejected" || (verdict.kind === "retry" && verdict.strike && this.#poisons(shipment))) {
+      if (verdict.kind === "rejected" || (verdict.kind === "retry" && this.#poisons(shipment, verdict.strike))) {
         const why = verdict.kind === "rejected" ? verdict.why : (shipment.lastError?.serverMessage ?? "HTTP 500");
         if (this.#replaceByFailure(shipment, why)) this.#store(shipment);
       } else if (verdict.kind === "retry") {
@@ -286,18 +328,20 @@ export class Delivery {
       this.#storeAfterBug(shipment, error);
     } finally {
       this.#sending -= 1;
-      this.#onChange();
+      this.#hooks.onChange();
       this.#pump();
     }
   }
 
-  #poisons(shipment: Shipment): boolean {
+  #poisons(shipment: Shipment, strike: Strike): boolean {
+    if (strike === "none") return false;
     const othersAccepted = this.#acknowledged > shipment.acknowledgedAtFirstStrike;
-    return isPoisonous(shipment.strikes, this.#shared.clock.now() - shipment.firstStrikeAt, othersAccepted);
+    return isPoisonous(strike, shipment.strikes, this.#shared.clock.now() - shipment.firstStrikeAt, othersAccepted);
   }
 
   /** The server gets a terminal failure that says why, instead of the result. False: that was refused, too. */
   #replaceByFailure(shipment: Shipment, why: string): boolean {
+    if (shipment.isClosed) return false;
     if (shipment.isVerdict) {
       this.#giveUp(shipment, why);
       return false;
@@ -319,6 +363,10 @@ export class Delivery {
 
   #giveUp(shipment: Shipment, why: string): void {
     if (shipment.isClosed) return;
+    if (shipment.isAcknowledged) {
+      this.#close(shipment, "reported");
+      return;
+    }
     if (shipment.isVerdict) {
       this.#shared.log.error({ ...shipment.entry.ids, why }, "not even the failure could be reported; the task is left to its response timeout");
     } else {

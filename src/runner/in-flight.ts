@@ -29,6 +29,8 @@ export class InFlightTask {
   leaseEndsAt = Infinity;
   /** Deadline, lease and cancellation checks share one timer. */
   timer: Timer = undefined;
+  /** A lease extension got no answer: the server may still act on it, and undo what was reported meanwhile. */
+  hasUnclearExtension = false;
   context: TaskContextImpl | undefined;
   /** Ends the execution from outside with this outcome; undefined while nothing runs. */
   interrupt: ((outcome: Outcome, reason: Error) => void) | undefined;

@@ -102,15 +102,20 @@ export class RunnerGroup {
     this.#reclaim = new Reclaim(shared);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
-    const onShrink = () => {
-      for (const runner of this.runners) runner.wake();
-      onChange();
-    };
-    const onLostChain = (worker: WorkerConfig) => {
-      const site = this.runners.find((runner) => runner.config === worker);
-      if (site !== undefined) this.#reclaim.lost(site, clock.now());
-    };
-    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, onShrink, onLostChain);
+    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, {
+      onChange: () => {
+        for (const runner of this.runners) runner.wake();
+        onChange();
+      },
+      onLostChain: (worker) => {
+        const site = this.runners.find((runner) => runner.config === worker);
+        if (site !== undefined) this.#reclaim.lost(site, clock.now());
+      },
+      onWaiting: (entry) => {
+        upkeep.waiting(entry);
+      },
+      settled: (entry) => upkeep.settled(entry),
+    });
     const parts = {
       shared,
       upkeep,

@@ -13,7 +13,7 @@ import type { Delivery } from "./delivery.js";
 import type { Executor } from "./execution.js";
 import type { HandBack } from "./hand-back.js";
 import { InFlightTask } from "./in-flight.js";
-import { plainFailure, toHandBack, toParcel, type Outcome } from "./outcome.js";
+import { plainFailure, threw, toHandBack, toParcel, type Outcome, type Parcel } from "./outcome.js";
 import type { PollCoordinator, PollMember } from "./poll-coordinator.js";
 import { afterChain, afterOutage, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
 import type { Reclaim, ReclaimSite } from "./reclaim.js";
@@ -353,7 +353,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
-    permit.report(verdict, reply.error.retryAfterMs);
+    permit.report(reply.error.status === 500 ? "overloaded" : verdict, reply.error.retryAfterMs);
     if (verdict === "ok" || verdict === "neutral") {
       // It is about this task type; the others must not wait for it.
       this.#refusals += 1;
@@ -376,27 +376,27 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (known !== undefined && isSameHandOut(known, handOut)) return false;
     if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
     const entry = this.#enter(handOut);
-    if (!this.#mayRun(entry, handOut.problem)) return true;
-    if (this.#slots.used < this.#slots.concurrency) this.#run(entry);
+    const otherDoor = this.#otherDoor(entry, handOut.problem);
+    if (this.#slots.used < this.#slots.concurrency) this.#run(() => otherDoor?.() ?? this.#work(entry));
+    else if (otherDoor !== undefined) void otherDoor();
     else if (wasAskedFor && this.#waiting === undefined) this.#letWait(entry);
-    else this.#return(entry, "surplus");
+    else void this.#return(entry, "surplus");
     return true;
   }
 
-  #run(entry: InFlightTask): void {
-    void this.#slots
-      .run(() => this.#work(entry))
-      .finally(() => {
-        this.#runWaiting();
-        this.#changed();
-      });
+  /** What cannot run takes a slot as well, so that it is not swallowed faster than it can be reported. */
+  #run(work: () => Promise<void>): void {
+    void this.#slots.run(work).finally(() => {
+      this.#runWaiting();
+      this.#changed();
+    });
   }
 
   /** A look took the slot of the scout that brought this task: a short one is over at once. */
   #letWait(entry: InFlightTask): void {
     const timer = this.#shared.clock.setTimer(() => {
       this.#waiting = undefined;
-      this.#return(entry, "surplus");
+      void this.#return(entry, "surplus");
     }, SHORT_TASK_MS);
     this.#waiting = { entry, timer };
   }
@@ -406,7 +406,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { entry, timer } = this.#waiting;
     this.#waiting = undefined;
     this.#shared.clock.clearTimer(timer);
-    if (this.#mayRun(entry, undefined)) this.#run(entry);
+    this.#run(() => this.#otherDoor(entry, undefined)?.() ?? this.#work(entry));
   }
 
   #enter(handOut: HandOut): InFlightTask {
@@ -417,43 +417,41 @@ export class TaskRunner implements ReclaimSite, PollMember {
     return entry;
   }
 
-  /** True when the task is to be run in a slot; what cannot run leaves by another door, which is begun here. */
-  #mayRun(entry: InFlightTask, problem: string | undefined): boolean {
+  /** How a task leaves that is not to be run; `undefined` when it is. */
+  #otherDoor(entry: InFlightTask, problem: string | undefined): (() => Promise<void>) | undefined {
     const { task } = entry;
     const { taskDefName } = this.config;
-    if (this.#state === "draining" || this.#state === "stopped") return this.#return(entry, "stopping");
-    if (this.#state === "paused") return this.#return(entry, "paused");
+    if (this.#state === "draining" || this.#state === "stopped") return () => this.#return(entry, "stopping");
+    if (this.#state === "paused") return () => this.#return(entry, "paused");
     if (problem !== undefined) {
       this.#shared.log.error({ ...entry.ids, problem }, "the server handed out a malformed task");
-      void this.#parts.delivery.deliver(entry, plainFailure(entry, `the task is malformed: ${problem}`), false);
-      return false;
+      return () => this.#report(entry, plainFailure(entry, `the task is malformed: ${problem}`));
     }
-    if (isNamed(task.taskDefName) && isNamed(task.taskType) && task.taskDefName !== taskDefName && task.taskType !== taskDefName) {
+    const isOther = (name: unknown) => typeof name === "string" && name !== "" && name !== taskDefName;
+    if (isOther(task.taskDefName) && isOther(task.taskType)) {
       this.#shared.log.error({ ...entry.ids, taskDefName: task.taskDefName }, "the server handed out a task of another type");
-      return this.#return(entry, "notOurs");
+      return () => this.#return(entry, "notOurs");
     }
-    return true;
+    return undefined;
   }
 
-  /** Gives back a task that nothing was begun with. Returns false. */
-  #return(entry: InFlightTask, reason: GivenBack): false {
+  /** Gives back a task that nothing was begun with. */
+  #return(entry: InFlightTask, reason: GivenBack): Promise<void> {
     if (this.#queueTimeoutIsOver(entry)) {
-      const parcel = toParcel(entry, {
-        kind: "failed",
-        terminal: false,
-        reason: `the worker could not take the task (${reason}), and its pollTimeoutSeconds have passed`,
-      });
-      void this.#parts.delivery.deliver(entry, parcel, false);
-      return false;
+      const why = `the worker could not take the task (${reason}), and its pollTimeoutSeconds have passed`;
+      return this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason: why }));
     }
     const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
-    void this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
-    return false;
+    return this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
+  }
+
+  async #report(entry: InFlightTask, parcel: Parcel): Promise<void> {
+    await this.#parts.delivery.deliver(entry, parcel, false);
   }
 
   /** Gives back a task whose hand-out never reached us. */
   giveBackLost(task: Task): void {
-    this.#return(this.#enter({ task, problem: undefined }), "lost");
+    void this.#return(this.#enter({ task, problem: undefined }), "lost");
   }
 
   /** A slot's work: one task, and those that come along with its update. Never rejects. */
@@ -478,6 +476,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const durationMs = clock.now() - startedAt;
     this.#meanTaskMs += (durationMs - this.#meanTaskMs) / 8;
     this.#tellExecuted(entry, outcome, durationMs);
+    const extending = this.#parts.upkeep.settled(entry);
+    if (extending !== undefined) await extending;
 
     switch (outcome.kind) {
       case "moot":
@@ -494,7 +494,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
         this.#parts.upkeep.end(entry);
         // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
         if (parcel.result.status === "IN_PROGRESS") await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
-        else await this.#parts.delivery.deliver(entry, parcel, false);
+        else await this.#report(entry, parcel);
         return undefined;
       }
       case "completed":
@@ -521,12 +521,14 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (next.length > 0) follow(taskDefName, next);
   }
 
-  #chained(next: HandOut): InFlightTask | undefined {
+  async #chained(next: HandOut): Promise<InFlightTask | undefined> {
     const known = this.#shared.table.get(next.task.taskId);
     if (known !== undefined && isSameHandOut(known, next)) return undefined;
     if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
     const entry = this.#enter(next);
-    return this.#mayRun(entry, next.problem) ? entry : undefined;
+    const otherDoor = this.#otherDoor(entry, next.problem);
+    await otherDoor?.();
+    return otherDoor === undefined ? entry : undefined;
   }
 
   /** The outermost backstop: a task must not stay open because of a bug of ours, and nobody must miss that it happened. */
@@ -534,8 +536,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#shared.log.error({ ...entry.ids, err: error }, "running a task failed unexpectedly; it is reported failed");
     this.#parts.upkeep.end(entry);
     if (!this.#shared.table.has(entry) || entry.state !== "running") return;
-    const reason = `the worker failed: ${error instanceof Error ? error.message : String(error)}`;
-    await this.#parts.delivery.deliver(entry, toParcel(entry, { kind: "failed", terminal: false, reason }), false);
+    const outcome = threw(error);
+    if (outcome.kind === "failed") await this.#report(entry, toParcel(entry, { ...outcome, terminal: false }));
   }
 
   #tellExecuted(entry: InFlightTask, outcome: Outcome, durationMs: number): void {
@@ -556,8 +558,4 @@ export class TaskRunner implements ReclaimSite, PollMember {
 /** One execution answers both, unless the first is on its way back and this is the next hand-out. */
 function isSameHandOut(known: InFlightTask, { task }: HandOut): boolean {
   return known.state !== "handingBack" || task.pollCount <= known.task.pollCount;
-}
-
-function isNamed(value: unknown): boolean {
-  return typeof value === "string" && value !== "";
 }

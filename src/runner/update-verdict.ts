@@ -8,11 +8,17 @@ export type UpdateVerdict =
   /** The task or its workflow is gone: nobody waits for the result. */
   | { readonly kind: "gone" }
   /** `update-v2` gave no clear answer; `POST /tasks` will. */
-  | { readonly kind: "askV1"; readonly endpointMissing: boolean }
+  | { readonly kind: "askV1" }
   /** The result itself is not accepted: the server gets a failure that says so. */
   | { readonly kind: "rejected"; readonly why: string }
-  /** Again later. A `strike` may be the result's own fault. */
-  | { readonly kind: "retry"; readonly strike: boolean };
+  /** Again later. */
+  | { readonly kind: "retry"; readonly strike: Strike };
+
+/**
+ * Whether a failure may be the result's own fault: `own`: Conductor itself failed over it; `maybe`: somebody on the way
+ * refused it, which may be about its content or about everything.
+ */
+export type Strike = "own" | "maybe" | "none";
 
 /** Statuses that a repetition of the same bytes cannot change. */
 const REJECTIONS = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
@@ -25,27 +31,32 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   const { error } = reply;
   if (reply.kind !== "refused") {
     // Repeating a terminal result is harmless, and v1's answer is not lost with a task in it.
-    return error.code === "INVALID_REQUEST" ? { kind: "rejected", why: error.message } : { kind: "retry", strike: false };
+    return error.code === "INVALID_REQUEST" ? { kind: "rejected", why: error.message } : { kind: "retry", strike: "none" };
   }
   const status = error.status ?? 0;
   const said = error.serverMessage;
   if (status === 404 && said !== undefined && /no such (task|workflow)/i.test(said)) return { kind: "gone" };
-  if (door === "v2" && (status === 404 || status === 405 || status === 501)) return { kind: "askV1", endpointMissing: true };
-  if (status === 404) return said === undefined ? { kind: "retry", strike: false } : { kind: "gone" };
+  if (door === "v2" && (status === 404 || status === 405 || status === 501)) return { kind: "askV1" };
+  if (status === 404) return said === undefined ? { kind: "retry", strike: "none" } : { kind: "gone" };
   // v2 answers 500 where v1 answers 400, and v1 tells which it is.
-  if (status === 500) return { kind: "retry", strike: said !== undefined && !error.retryable };
+  if (status === 500) return { kind: "retry", strike: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
+  if (status === 403) return { kind: "retry", strike: "maybe" };
   if (REJECTIONS.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
-  return { kind: "retry", strike: false };
+  return { kind: "retry", strike: "none" };
 }
 
 const MIN_STRIKES = 4;
 const PATIENCE_MS = 60_000;
 
 /**
- * Whether a result that the server keeps answering with an error of its own (500, not retryable) is given up for a
- * failure that carries the server's words: after a few tries, once another result was accepted meanwhile (so it is
- * this one's fault), or after a minute.
+ * Whether a result that keeps being refused is given up for a failure that says why: after a few tries, once another
+ * result was accepted meanwhile (so it is this one's fault); where Conductor itself fails over it, also after a minute.
  */
-export function isPoisonous(strikes: number, sinceFirstStrikeMs: number, othersAccepted: boolean): boolean {
-  return strikes >= MIN_STRIKES && (othersAccepted || sinceFirstStrikeMs >= PATIENCE_MS);
+export function isPoisonous(
+  strike: Exclude<Strike, "none">,
+  strikes: number,
+  sinceFirstStrikeMs: number,
+  othersAccepted: boolean,
+): boolean {
+  return strikes >= MIN_STRIKES && (othersAccepted || (strike === "own" && sinceFirstStrikeMs >= PATIENCE_MS));
 }

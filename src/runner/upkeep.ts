@@ -27,9 +27,9 @@ interface Care {
   readonly responseTimeoutMs: number;
   leaseDueAt: number;
   cancellationCheckAt: number;
-  /** A request is under way; each of the two has its own, so that neither waits for the other. */
-  isExtending: boolean;
-  isChecking: boolean;
+  /** Requests under way; neither waits for the other. */
+  extending: Promise<void> | undefined;
+  checking: Promise<void> | undefined;
 }
 
 /**
@@ -64,12 +64,27 @@ export class Upkeep {
       deadlineReason,
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
-      cancellationCheckAt: now + this.#cancellationCheckMs,
-      isExtending: false,
-      isChecking: false,
+      // Tasks that began together are not all looked up at once.
+      cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
+      extending: undefined,
+      checking: undefined,
     };
     this.#cares.set(entry, care);
     this.#arm(entry, care, now);
+  }
+
+  /**
+   * The extension under way, if there is one. Nothing may be reported of the task before it has settled: the server
+   * writes the task back as it was when the extension came, and a result that arrived meanwhile would be undone.
+   */
+  settled(entry: InFlightTask): Promise<void> | undefined {
+    return this.#cares.get(entry)?.extending;
+  }
+
+  /** The result waits for another attempt: until then the lease is looked after again. */
+  waiting(entry: InFlightTask): void {
+    const care = this.#cares.get(entry);
+    if (care !== undefined) this.#arm(entry, care, this.#shared.clock.now());
   }
 
   /** Stops caring: the task has left. */
@@ -89,8 +104,8 @@ export class Upkeep {
   #arm(entry: InFlightTask, care: Care, now: number): void {
     const isRunning = entry.state === "running";
     let dueAt = isRunning ? entry.deadlineAt : Infinity;
-    if (isRunning && !care.isChecking) dueAt = Math.min(dueAt, care.cancellationCheckAt);
-    if (!care.isExtending && needsLease(entry, care)) dueAt = Math.min(dueAt, care.leaseDueAt);
+    if (isRunning && care.checking === undefined) dueAt = Math.min(dueAt, care.cancellationCheckAt);
+    if (mayExtend(entry, care)) dueAt = Math.min(dueAt, care.leaseDueAt);
     if (entry.timer !== undefined) this.#shared.clock.clearTimer(entry.timer);
     entry.timer =
       dueAt === Infinity
@@ -109,23 +124,22 @@ export class Upkeep {
       entry.interrupt?.({ kind: "failed", terminal: false, reason: message }, new TaskDeadlineError(message));
       return;
     }
-    if (!care.isExtending && needsLease(entry, care) && now >= care.leaseDueAt) {
-      this.#inBackground(entry, care, "isExtending", () => this.#extendLease(entry, care));
+    if (mayExtend(entry, care) && now >= care.leaseDueAt) {
+      this.#inBackground(entry, care, "extending", () => this.#extendLease(entry, care));
     }
-    if (!care.isChecking && entry.state === "running" && now >= care.cancellationCheckAt) {
-      this.#inBackground(entry, care, "isChecking", () => this.#checkCancellation(entry, care));
+    if (care.checking === undefined && entry.state === "running" && now >= care.cancellationCheckAt) {
+      this.#inBackground(entry, care, "checking", () => this.#checkCancellation(entry, care));
     }
     this.#arm(entry, care, now);
   }
 
-  #inBackground(entry: InFlightTask, care: Care, flag: "isExtending" | "isChecking", work: () => Promise<void>): void {
-    care[flag] = true;
-    void work()
+  #inBackground(entry: InFlightTask, care: Care, kind: "extending" | "checking", work: () => Promise<void>): void {
+    care[kind] = work()
       .catch((error: unknown) => {
         this.#shared.log.error({ ...entry.ids, err: error }, "looking after a task failed");
       })
       .finally(() => {
-        care[flag] = false;
+        care[kind] = undefined;
         if (this.#cares.get(entry) === care) this.#arm(entry, care, this.#shared.clock.now());
       });
   }
@@ -152,6 +166,7 @@ export class Upkeep {
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
     if (!("waitMs" in permit)) permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
     if (!table.has(entry)) return;
+    if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
     if (reply.kind === "answered") {
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
@@ -189,7 +204,13 @@ export class Upkeep {
   }
 }
 
-/** The server's patience would end before the task's deadline does. */
+/** The server's patience would end before the task's deadline does (by more than rounding). */
 function needsLease(entry: InFlightTask, care: Care): boolean {
-  return entry.leaseEndsAt - marginMs(care.responseTimeoutMs) < entry.deadlineAt;
+  return entry.leaseEndsAt - marginMs(care.responseTimeoutMs) < entry.deadlineAt - 1;
+}
+
+/** Never while anything is being reported of the task: see {@link Upkeep.settled}. */
+function mayExtend(entry: InFlightTask, care: Care): boolean {
+  const isQuiet = entry.state === "running" || entry.state === "waiting";
+  return isQuiet && care.extending === undefined && needsLease(entry, care);
 }

@@ -26,6 +26,8 @@ export class ModelServer implements TaskApi {
   readonly violations: string[] = [];
   readonly updates: TaskResult[] = [];
   requests = 0;
+  /** Lease extensions that arrived. */
+  extensions = 0;
   /** The fate of each request; default: all is well. */
   fate: (request: "poll" | "update" | "get") => Fate = () => "ok";
   /** How long the network takes, in ms. */
@@ -69,7 +71,8 @@ export class ModelServer implements TaskApi {
     const failed = failure(fate, "POST", "/tasks");
     if (failed !== undefined && fate !== "lostAnswer") return failed;
     const result = JSON.parse(body) as TaskResult;
-    this.#apply(result);
+    if (result.extendLease === true) await this.#extend(result.taskId);
+    else this.#apply(result);
     if (failed !== undefined) return failed;
     if (result.status !== "IN_PROGRESS") this.#acknowledged.add(taskId);
     return { kind: "answered", value: true };
@@ -132,6 +135,15 @@ export class ModelServer implements TaskApi {
       taken.push({ task: structuredClone({ ...known.task, status: "IN_PROGRESS" as const }), problem: undefined });
     }
     return taken;
+  }
+
+  /** As the real server does it: reads the task, and writes it back later as it was. What came in between is undone. */
+  async #extend(taskId: string): Promise<void> {
+    const known = this.tasks.get(taskId);
+    const wasRunning = known?.status === "IN_PROGRESS";
+    this.extensions += 1;
+    await this.#sleep(this.latencyMs());
+    if (known !== undefined && wasRunning) known.status = "IN_PROGRESS";
   }
 
   #apply(result: TaskResult): void {

@@ -98,6 +98,7 @@ describe("a refusal", () => {
     [json({ message: "x", retryable: true }, 500), true],
     [json({ message: "x", retryable: false }, 500), false],
     [json({ message: "x" }, 500), true],
+    [json({ status: 500, message: "x" }, 500), true],
     [html(500), true],
   ])("500 may pass unless the server says no", (exchange, retryable) => {
     expect(errorOf(exchange).error.retryable).toBe(retryable);

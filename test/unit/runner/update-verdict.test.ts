@@ -9,8 +9,9 @@ test("an acknowledgement may carry the next task", () => {
   expect(judgeUpdate(answered(next), "v2")).toEqual({ kind: "acknowledged", next });
 });
 
-const retry = { kind: "retry", strike: false };
-const strike = { kind: "retry", strike: true };
+const retry = { kind: "retry", strike: "none" };
+const strike = { kind: "retry", strike: "own" };
+const perhaps = { kind: "retry", strike: "maybe" };
 const askV1 = { kind: "askV1" };
 
 test.each([
@@ -31,9 +32,9 @@ test.each([
   ["422", refused(422), { kind: "rejected" }, { kind: "rejected" }],
   ["500 in Conductor's words", refused(500, "boom", { retryable: false }), strike, strike],
   ["500 that may pass", refused(500, "boom", { retryable: true }), retry, retry],
-  ["a proxy's 500", refused(500), retry, retry],
+  ["a proxy's 500", refused(500), perhaps, perhaps],
   ["401", refused(401, "no"), retry, retry],
-  ["403", refused(403, "no"), retry, retry],
+  ["403", refused(403, "no"), perhaps, perhaps],
   ["408", refused(408), retry, retry],
   ["429", refused(429, "slow down"), retry, retry],
   ["502", refused(502), retry, retry],
@@ -46,12 +47,14 @@ test.each([
 });
 
 test.each([
-  [3, 1e9, true, false],
-  [4, 0, false, false],
-  [4, 59_999, false, false],
-  [4, 60_000, false, true],
-  [4, 0, true, true],
-  [100, 0, false, false],
-])("%i strikes in %i ms, others accepted: %s: poisonous: %s", (strikes, sinceMs, othersAccepted, expected) => {
-  expect(isPoisonous(strikes, sinceMs, othersAccepted)).toBe(expected);
+  ["own", 3, 1e9, true, false],
+  ["own", 4, 0, false, false],
+  ["own", 4, 59_999, false, false],
+  ["own", 4, 60_000, false, true],
+  ["own", 4, 0, true, true],
+  ["own", 100, 0, false, false],
+  ["maybe", 4, 0, true, true],
+  ["maybe", 100, 1e9, false, false],
+] as const)("%s: %i strikes in %i ms, others accepted: %s: poisonous: %s", (kind, strikes, sinceMs, othersAccepted, expected) => {
+  expect(isPoisonous(kind, strikes, sinceMs, othersAccepted)).toBe(expected);
 });

@@ -168,7 +168,7 @@ describe("a cancellation", () => {
 
   test("tasks that end soon are never looked up", async () => {
     let looks = 0;
-    const { world } = createLeaseWorld(9_000, {}, {
+    const { world } = createLeaseWorld(4_900, {}, {
       get: () => {
         looks += 1;
         return never();
