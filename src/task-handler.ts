@@ -155,7 +155,8 @@ export class TaskHandler {
     log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
     const report = await group.drain(drainTimeoutMs);
     life.abandoned = report.abandoned;
-    if (report.leftInFlight > 0 || report.abandoned > 0) log.warn({ ...report }, "stopped, and not everything was finished");
+    if (report.leftInFlight > 0 || report.abandoned > 0)
+      log.warn({ ...report }, "stopped, and not everything was finished");
     else log.info({}, "stopped");
     await withTimeout(transport.close(), CLOSE_TIMEOUT_MS);
     life.markStopped();

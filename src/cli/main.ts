@@ -46,7 +46,8 @@ function devOptions(args: string[]): { port: number; queue: (typeof QUEUES)[numb
     throw new UsageError(`--port must be a number from 0 to 65535, got ${String(values.port)}`);
   }
   const queue = QUEUES.find((kind) => kind === (values.queue ?? "patient"));
-  if (queue === undefined) throw new UsageError(`--queue must be one of ${QUEUES.join(", ")}, got ${String(values.queue)}`);
+  if (queue === undefined)
+    throw new UsageError(`--queue must be one of ${QUEUES.join(", ")}, got ${String(values.queue)}`);
   return { port, queue };
 }
 

@@ -29,7 +29,7 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 
 /** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
 export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
-  const fromEnv = process.env["CONDUCTOR_SERVER_URL"]?.trim();
+  const fromEnv = process.env.CONDUCTOR_SERVER_URL?.trim();
   const given = fromEnv !== undefined && fromEnv !== "" ? fromEnv : (options.serverUrl ?? DEFAULT_SERVER_URL);
   const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
   const problems: string[] = [];

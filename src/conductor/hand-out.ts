@@ -13,19 +13,19 @@ export interface HandOut {
  */
 export function asHandOut(value: unknown): HandOut | undefined {
   if (!isObject(value)) return undefined;
-  if (!isId(value["taskId"]) || !isId(value["workflowInstanceId"])) return undefined;
+  if (!isId(value.taskId) || !isId(value.workflowInstanceId)) return undefined;
   const task = value as unknown as Task;
   let problem: string | undefined;
-  if (value["inputData"] === undefined || value["inputData"] === null) task.inputData = {};
-  else if (!isObject(value["inputData"])) problem = `inputData is no object but ${kindOf(value["inputData"])}`;
-  if (!isObject(value["outputData"])) task.outputData = {};
+  if (value.inputData === undefined || value.inputData === null) task.inputData = {};
+  else if (!isObject(value.inputData)) problem = `inputData is no object but ${kindOf(value.inputData)}`;
+  if (!isObject(value.outputData)) task.outputData = {};
   for (const field of NUMBERS) {
     const number = value[field];
     if (typeof number === "number") continue;
     if (number !== undefined && number !== null) problem ??= `${field} is no number but ${kindOf(number)}`;
     (task as Record<string, unknown>)[field] = 0;
   }
-  if (value["taskDefinition"] !== undefined && !isObject(value["taskDefinition"])) delete task.taskDefinition;
+  if (value.taskDefinition !== undefined && !isObject(value.taskDefinition)) delete task.taskDefinition;
   return { task, problem };
 }
 

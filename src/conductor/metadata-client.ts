@@ -40,7 +40,7 @@ export class MetadataClient {
       }),
     );
     // A bulk request answers 200 even when some of it was refused.
-    const refused = answer["bulkErrorResults"];
+    const refused = answer.bulkErrorResults;
     if (!isObject(refused) || Object.keys(refused).length === 0) return;
     const said = Object.entries(refused).map(([name, why]) => `${name}: ${String(why)}`);
     throw new ConductorError({

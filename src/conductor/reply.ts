@@ -95,10 +95,10 @@ function malformed(request: HttpRequest, answer: Answered): ConductorError {
 function conductorErrorBody(answer: Answered): ErrorResponse | undefined {
   if (!answer.body.startsWith("{")) return undefined;
   const body = parseJson(answer.body);
-  if (!isObject(body) || typeof body["message"] !== "string") return undefined;
+  if (!isObject(body) || typeof body.message !== "string") return undefined;
   // A gateway's JSON has a message as well; Conductor's repeats the status and says whether to retry.
   const isConductors =
-    body["status"] === answer.status || typeof body["retryable"] === "boolean" || CONDUCTOR_WORDS.test(body["message"]);
+    body.status === answer.status || typeof body.retryable === "boolean" || CONDUCTOR_WORDS.test(body.message);
   return isConductors ? (body as unknown as ErrorResponse) : undefined;
 }
 

@@ -120,7 +120,9 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       return toReply(request, await transport.request(request), (answer) => {
         const body = parseJson(answer.body);
         if (!isObject(body)) return undefined;
-        return Object.values(body).every((size) => typeof size === "number") ? (body as Record<string, number>) : undefined;
+        return Object.values(body).every((size) => typeof size === "number")
+          ? (body as Record<string, number>)
+          : undefined;
       });
     },
 

@@ -30,12 +30,22 @@ export class TaskClient {
   ): Promise<Task[]> {
     const { count, timeoutMs = 100, workerId, domain } = options;
     if (!Number.isInteger(count) || count < 1) {
-      throw invalid("GET", "/tasks/poll/batch/{taskType}", `count must be a whole number from 1 up, got ${String(count)}`);
+      throw invalid(
+        "GET",
+        "/tasks/poll/batch/{taskType}",
+        `count must be a whole number from 1 up, got ${String(count)}`,
+      );
     }
     if (!(timeoutMs >= 0 && timeoutMs <= 5000)) {
       throw invalid("GET", "/tasks/poll/batch/{taskType}", `timeoutMs must be 0 to 5000, got ${String(timeoutMs)}`);
     }
-    const request: PollRequest = { taskType, count, timeoutMs, domain, ...(workerId === undefined ? {} : { workerId }) };
+    const request: PollRequest = {
+      taskType,
+      count,
+      timeoutMs,
+      domain,
+      ...(workerId === undefined ? {} : { workerId }),
+    };
     return valueOf(await this.#api.pollBatch(request)).handOuts.map((handOut) => handOut.task);
   }
 

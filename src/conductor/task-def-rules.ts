@@ -5,7 +5,11 @@ import type { TaskDef } from "./types.js";
 export type TaskDefFields = Readonly<Partial<Omit<TaskDef, "name">>>;
 
 /** What the server takes for a field that nobody named, as far as the rules look at it. */
-const DEFAULTS: Readonly<Record<string, number>> = { timeoutSeconds: 0, responseTimeoutSeconds: 3600, totalTimeoutSeconds: 0 };
+const DEFAULTS: Readonly<Record<string, number>> = {
+  timeoutSeconds: 0,
+  responseTimeoutSeconds: 3600,
+  totalTimeoutSeconds: 0,
+};
 
 /** Whole numbers, and the least the server takes of each; undefined: it takes any. */
 const NUMBERS: Readonly<Record<string, number | undefined>> = {
@@ -53,7 +57,9 @@ export function taskDefProblems(fields: TaskDefFields): string[] {
   const wrong = given.flatMap(([field, value]) => {
     const expected = expectationOf(field, value);
     if (expected === undefined) return [];
-    return [`${field} must be ${expected}, got ${show(value)}${value === null ? "; leave it out for the default" : ""}`];
+    return [
+      `${field} must be ${expected}, got ${show(value)}${value === null ? "; leave it out for the default" : ""}`,
+    ];
   });
   // What compares numbers says nothing sensible of what is none.
   return wrong.length > 0 ? wrong : crossProblems(fields);
@@ -72,7 +78,9 @@ function crossProblems(fields: TaskDefFields): string[] {
     );
   }
   if (timeout > 0 && total > 0 && timeout > total) {
-    problems.push(`timeoutSeconds ${timeout} is more than totalTimeoutSeconds ${total}: raise totalTimeoutSeconds, or set 0`);
+    problems.push(
+      `timeoutSeconds ${timeout} is more than totalTimeoutSeconds ${total}: raise totalTimeoutSeconds, or set 0`,
+    );
   }
   return problems;
 }
@@ -94,7 +102,8 @@ export function driftOf(existing: TaskDefFields, wanted: TaskDefFields): string[
 function expectationOf(field: string, value: unknown): string | undefined {
   if (Object.hasOwn(NUMBERS, field)) {
     const min = NUMBERS[field];
-    const isRight = Number.isInteger(value) && Math.abs(value as number) <= MAX_INTEGER && (value as number) >= (min ?? -Infinity);
+    const isRight =
+      Number.isInteger(value) && Math.abs(value as number) <= MAX_INTEGER && (value as number) >= (min ?? -Infinity);
     return isRight ? undefined : `a whole number${min === undefined ? "" : `, ${min} or more`}`;
   }
   const words = Object.hasOwn(WORDS, field) ? WORDS[field] : undefined;

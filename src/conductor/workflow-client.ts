@@ -26,7 +26,7 @@ export class WorkflowClient {
     const path = `/workflow/${encodeURIComponent(workflowId)}${query}`;
     return this.#call("GET", path, "/workflow/{workflowId}", undefined, (answer) => {
       const body = parseJson(answer.body);
-      return isObject(body) && typeof body["workflowId"] === "string" ? (body as unknown as Workflow) : undefined;
+      return isObject(body) && typeof body.workflowId === "string" ? (body as unknown as Workflow) : undefined;
     });
   }
 

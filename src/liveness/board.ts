@@ -27,7 +27,8 @@ export function createHeartbeatBoard(capacity: number): HeartbeatBoard {
     buffer,
     cell(name) {
       const index = counters.indexOf(CELL_OFF);
-      if (index < 0) throw new RangeError(`The heartbeat board has no free cell for ${name}: all ${capacity} are taken.`);
+      if (index < 0)
+        throw new RangeError(`The heartbeat board has no free cell for ${name}: all ${capacity} are taken.`);
       Atomics.store(counters, index, 0);
       let released = false;
       return {

@@ -167,7 +167,10 @@ export class Delivery {
 
   /** A bug of ours must not cost a result. */
   #storeAfterBug(shipment: Shipment, error: unknown): void {
-    this.#shared.log.error({ ...shipment.entry.ids, err: error }, "delivering a result failed unexpectedly; trying again");
+    this.#shared.log.error(
+      { ...shipment.entry.ids, err: error },
+      "delivering a result failed unexpectedly; trying again",
+    );
     if (shipment.isClosed) return;
     shipment.notBefore = this.#shared.clock.now() + 1_000;
     this.#store(shipment);
@@ -208,7 +211,12 @@ export class Delivery {
       else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       if (events.has("taskUpdated")) {
         const durationMs = clock.now() - shipment.startedAt;
-        events.emit("taskUpdated", { ...entry.ids, durationMs, attempts: shipment.attempts, status: parcel.result.status });
+        events.emit("taskUpdated", {
+          ...entry.ids,
+          durationMs,
+          attempts: shipment.attempts,
+          status: parcel.result.status,
+        });
       }
       return verdict;
     }
@@ -238,7 +246,8 @@ export class Delivery {
       if (reply.kind !== "answered") continue;
       entry.hasUnclearExtension = false;
       const { status, pollCount, workerId } = reply.value;
-      const isUndone = status === "IN_PROGRESS" && pollCount === entry.task.pollCount && workerId === entry.worker.workerId;
+      const isUndone =
+        status === "IN_PROGRESS" && pollCount === entry.task.pollCount && workerId === entry.worker.workerId;
       if (!isUndone || shipment.isClosed) break;
       log.warn(entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
       shipment.isAcknowledged = false;
@@ -254,7 +263,8 @@ export class Delivery {
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
-    const failureClass: FailureClass = failure === "ok" || failure === "neutral" ? "overloaded" : (failure as FailureClass);
+    const failureClass: FailureClass =
+      failure === "ok" || failure === "neutral" ? "overloaded" : (failure as FailureClass);
     shipment.notBefore = now + backoffMs(failureClass, shipment.failures, random, error.retryAfterMs);
     if (strike !== "none") {
       if (shipment.strikes === 0) {
@@ -265,7 +275,10 @@ export class Delivery {
     }
     const { ids } = shipment.entry;
     if (events.has("taskUpdateFailed")) events.emit("taskUpdateFailed", { ...ids, attempts: shipment.attempts, error });
-    log.debug({ ...ids, attempts: shipment.attempts, err: error }, "a result could not be delivered; it is kept and tried again");
+    log.debug(
+      { ...ids, attempts: shipment.attempts, err: error },
+      "a result could not be delivered; it is kept and tried again",
+    );
   }
 
   #store(shipment: Shipment): void {
@@ -368,7 +381,10 @@ export class Delivery {
       return;
     }
     if (shipment.isVerdict) {
-      this.#shared.log.error({ ...shipment.entry.ids, why }, "not even the failure could be reported; the task is left to its response timeout");
+      this.#shared.log.error(
+        { ...shipment.entry.ids, why },
+        "not even the failure could be reported; the task is left to its response timeout",
+      );
     } else {
       this.#recordUndeliverable(shipment, why);
     }
@@ -378,7 +394,10 @@ export class Delivery {
   #recordUndeliverable({ entry, attempts, parcel, lastError }: Shipment, why: string): void {
     const { log, events } = this.#shared;
     const { result } = parcel;
-    log.error({ ...entry.ids, attempts, why, result }, "a result could not be delivered; this line is all that is left of it");
+    log.error(
+      { ...entry.ids, attempts, why, result },
+      "a result could not be delivered; this line is all that is left of it",
+    );
     if (!events.has("taskUndeliverable")) return;
     events.emit("taskUndeliverable", { ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
   }

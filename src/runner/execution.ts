@@ -80,7 +80,10 @@ export class Executor {
     const { clock, log, events } = this.#shared;
     this.#abandoned += 1;
     const warning = clock.setTimer(() => {
-      log.warn({ ...entry.ids, abandoned: this.#abandoned }, "the function goes on although its task was ended; its slot is free");
+      log.warn(
+        { ...entry.ids, abandoned: this.#abandoned },
+        "the function goes on although its task was ended; its slot is free",
+      );
       if (events.has("taskAbandoned")) events.emit("taskAbandoned", entry.ids);
     }, ABANDON_AFTER_MS);
     const settled = () => {
@@ -93,12 +96,19 @@ export class Executor {
 }
 
 function withContext<T>(context: TaskContext, call: () => T): T {
-  const storage = (globalThis as unknown as Record<symbol, AsyncLocalStorage<TaskContext> | undefined>)[CONTEXT_STORAGE];
+  const storage = (globalThis as unknown as Record<symbol, AsyncLocalStorage<TaskContext> | undefined>)[
+    CONTEXT_STORAGE
+  ];
   return storage === undefined ? call() : storage.run(context, call);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (typeof value === "object" || typeof value === "function") && value !== null && "then" in value && typeof value.then === "function";
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
 }
 
 /** A value may be a proxy, and its getters may throw: that is the function's failure and nobody else's. */

@@ -82,7 +82,8 @@ export class HandBack {
         permit.report("ok");
         if (reply.value === true) break;
         const { status, workerId, pollCount } = reply.value;
-        const stillOurs = status === "IN_PROGRESS" && workerId === entry.worker.workerId && pollCount === entry.task.pollCount;
+        const stillOurs =
+          status === "IN_PROGRESS" && workerId === entry.worker.workerId && pollCount === entry.task.pollCount;
         if (!stillOurs) break;
         mustLook = false;
         continue;
@@ -103,7 +104,9 @@ export class HandBack {
       }
       onAttempted();
       const failureClass: FailureClass = verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
-      await this.#sleep(Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), giveUpAt - clock.now()));
+      await this.#sleep(
+        Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), giveUpAt - clock.now()),
+      );
     }
     table.leave(entry, "handedBack");
     if (options.reason !== undefined && events.has("taskHandedBack")) {

@@ -42,7 +42,8 @@ export const MAX_RESULT_BYTES = 10_240 * 1024;
 export function returned(value: unknown): Outcome {
   if (value === undefined || value === null) return { kind: "completed", output: {} };
   if (isInProgress(value)) {
-    if (value.output !== undefined && !isObject(value.output)) return badOutput("the output given to inProgress", value.output);
+    if (value.output !== undefined && !isObject(value.output))
+      return badOutput("the output given to inProgress", value.output);
     return { kind: "inProgress", callbackAfterSeconds: value.callbackAfterSeconds, output: value.output };
   }
   // What JSON makes of it decides: a Date is an object here and a string there.
@@ -63,19 +64,26 @@ function hasToJson(value: unknown): value is { toJSON(): unknown } {
 /** The outcome of a function of the official SDK's shape, which returns a whole task result. */
 export function returnedTaskResult(value: unknown): Outcome {
   if (isInProgress(value)) return returned(value);
-  if (!isObject(value)) return { kind: "failed", terminal: false, reason: `execute returned no task result but ${describe(value)}` };
+  if (!isObject(value))
+    return { kind: "failed", terminal: false, reason: `execute returned no task result but ${describe(value)}` };
   const result = value as Partial<TaskResult>;
   if (result.outputData !== undefined && result.outputData !== null && !isObject(result.outputData)) {
     return badOutput("outputData", result.outputData);
   }
   const output = result.outputData ?? {};
   const logs = Array.isArray(result.logs) ? { logs: (result.logs as unknown[]).map(asTaskLog) } : {};
-  const reason = asReason(result.reasonForIncompletion) ?? `the worker returned ${describe(result.status)} without a reason`;
+  const reason =
+    asReason(result.reasonForIncompletion) ?? `the worker returned ${describe(result.status)} without a reason`;
   switch (result.status) {
     case "COMPLETED":
       return { kind: "completed", output, ...logs };
     case "IN_PROGRESS":
-      return { kind: "inProgress", callbackAfterSeconds: seconds(result.callbackAfterSeconds), output: result.outputData, ...logs };
+      return {
+        kind: "inProgress",
+        callbackAfterSeconds: seconds(result.callbackAfterSeconds),
+        output: result.outputData,
+        ...logs,
+      };
     case "FAILED":
     case "CANCELED":
       return { kind: "failed", terminal: false, reason, output, ...logs };
@@ -83,7 +91,11 @@ export function returnedTaskResult(value: unknown): Outcome {
       return { kind: "failed", terminal: true, reason, output, ...logs };
     case undefined:
     default:
-      return { kind: "failed", terminal: false, reason: `execute returned the status ${describe(result.status)}, which a worker cannot report` };
+      return {
+        kind: "failed",
+        terminal: false,
+        reason: `execute returned the status ${describe(result.status)}, which a worker cannot report`,
+      };
   }
 }
 
@@ -93,14 +105,17 @@ export function threw(thrown: unknown): Outcome {
   let stack: string | undefined;
   let terminal = false;
   try {
-    terminal = isBrandedAs(thrown, "NonRetryableError") || hasCode(thrown, "NON_RETRYABLE") || hasName(thrown, "NonRetryableException");
+    terminal =
+      isBrandedAs(thrown, "NonRetryableError") ||
+      hasCode(thrown, "NON_RETRYABLE") ||
+      hasName(thrown, "NonRetryableException");
     if (thrown instanceof Error) {
       const { message, name } = thrown as { message: unknown; name: unknown };
       const said = [message, name].find((text) => typeof text === "string" && text !== "");
       reason = typeof said === "string" ? said : `the function threw ${describe(thrown)}`;
       stack = typeof thrown.stack === "string" ? thrown.stack.slice(0, MAX_STACK_CHARACTERS) : undefined;
-    } else if (isObject(thrown) && typeof thrown["message"] === "string" && thrown["message"] !== "") {
-      reason = thrown["message"];
+    } else if (isObject(thrown) && typeof thrown.message === "string" && thrown.message !== "") {
+      reason = thrown.message;
     } else if (typeof thrown === "string" && thrown !== "") {
       reason = thrown;
     } else {
@@ -164,7 +179,10 @@ function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
   // A character is up to three bytes of UTF-8; most bodies need no exact count.
   if (body.length * 3 > MAX_RESULT_BYTES && Buffer.byteLength(body) > MAX_RESULT_BYTES) {
     const bytes = Buffer.byteLength(body);
-    return plainFailure(entry, `the output is too large: ${bytes} bytes, and the server takes at most ${MAX_RESULT_BYTES}`);
+    return plainFailure(
+      entry,
+      `the output is too large: ${bytes} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
+    );
   }
   return { result, body };
 }
@@ -228,7 +246,10 @@ function asReason(value: unknown): string | undefined {
 function asTaskLog(value: unknown): TaskLog {
   if (!isObject(value)) return { log: describe(value), createdTime: 0 };
   const { log, createdTime } = value;
-  return { log: typeof log === "string" ? log : describe(log), createdTime: typeof createdTime === "number" ? createdTime : 0 };
+  return {
+    log: typeof log === "string" ? log : describe(log),
+    createdTime: typeof createdTime === "number" ? createdTime : 0,
+  };
 }
 
 function seconds(value: unknown): number {

@@ -177,7 +177,10 @@ export class PollCoordinator {
 
   #giveUpWatching(error: Error): void {
     this.#mayWatch = false;
-    this.#log.warn({ err: error }, "the server does not tell the sizes of its queues; task types take turns at the held polls");
+    this.#log.warn(
+      { err: error },
+      "the server does not tell the sizes of its queues; task types take turns at the held polls",
+    );
     for (const member of this.#members) if (member.isWaitingForHold) member.wake();
   }
 }

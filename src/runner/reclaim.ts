@@ -55,7 +55,7 @@ export class Reclaim {
   /** An answer that may have carried tasks was lost; the server may fill it until `heldUntil`, by the clock. */
   lost(site: ReclaimSite, heldUntil: number): void {
     // A workerId of the user's own may belong to other processes as well.
-    const isOurs = (site.config.sources["workerId"] ?? "default") === "default";
+    const isOurs = (site.config.sources.workerId ?? "default") === "default";
     if (this.#isOff || this.#stopped || !isOurs) return;
     const notBefore = Math.max(this.#shared.clock.now(), heldUntil) + SETTLE_MS;
     const known = this.#searches.get(site);
@@ -155,7 +155,10 @@ export class Reclaim {
       const status = reply.kind === "refused" ? reply.error.status : undefined;
       if (status === 403 || status === 404 || status === 405) {
         this.#isOff = true;
-        log.warn({ err: reply.error }, "the server does not allow the search for lost tasks; they wait for their response timeout");
+        log.warn(
+          { err: reply.error },
+          "the server does not allow the search for lost tasks; they wait for their response timeout",
+        );
       }
       return undefined;
     };
@@ -164,7 +167,10 @@ export class Reclaim {
     if (sizes === undefined) return false;
     const backlog = sizes[queue] ?? 0;
     if (backlog >= MAX_BACKLOG) {
-      log.warn({ taskType: taskDefName, backlog }, "an answer was lost; the queue is too long to search for tasks it may have carried");
+      log.warn(
+        { taskType: taskDefName, backlog },
+        "an answer was lost; the queue is too long to search for tasks it may have carried",
+      );
       return true;
     }
     const pending = await ask(() => api.pending(taskDefName, MAX_BACKLOG));
@@ -185,7 +191,10 @@ export class Reclaim {
       const task = await ask(() => api.get(suspect.taskId));
       if (task === undefined) return false;
       if (!isLost(task) || task.pollCount !== suspect.pollCount) continue;
-      log.warn({ taskType: taskDefName, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId }, "a task was handed out in an answer that never arrived; giving it back");
+      log.warn(
+        { taskType: taskDefName, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId },
+        "a task was handed out in an answer that never arrived; giving it back",
+      );
       this.#remember(task);
       site.giveBackLost(task);
     }

@@ -97,7 +97,11 @@ export class RunnerGroup {
     const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
     this.#handBack = new HandBack(shared, onChange, (entry, why) => {
-      void this.#delivery.deliver(entry, plainFailure(entry, `the server refused to take the task back: ${why}`), false);
+      void this.#delivery.deliver(
+        entry,
+        plainFailure(entry, `the server refused to take the task back: ${why}`),
+        false,
+      );
     });
     this.#reclaim = new Reclaim(shared);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
@@ -132,7 +136,9 @@ export class RunnerGroup {
       sliceMs: options.sliceMs,
       onChange,
     };
-    this.runners = options.workers.map((worker) => new TaskRunner(worker, parts, options.board.cell(worker.taskDefName)));
+    this.runners = options.workers.map(
+      (worker) => new TaskRunner(worker, parts, options.board.cell(worker.taskDefName)),
+    );
   }
 
   start(): void {
@@ -159,10 +165,12 @@ export class RunnerGroup {
     for (const runner of this.runners) runner.drain();
 
     const reserveMs = () => Math.min(RESERVE_MS, Math.max(0, (this.#drainDeadline ?? 0) - startedAt) * RESERVE_SHARE);
-    const isDone = () => this.#table.size === 0 && this.runners.every((runner) => runner.isIdle) && this.#handBack.underWay === 0;
+    const isDone = () =>
+      this.#table.size === 0 && this.runners.every((runner) => runner.isIdle) && this.#handBack.underWay === 0;
     await this.#until(isDone, () => (this.#drainDeadline ?? 0) - reserveMs());
     // A poll under way may still bring tasks, and what we give back before it returns might come to it.
-    const pollsUntil = () => Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS));
+    const pollsUntil = () =>
+      Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS));
     await this.#until(() => this.runners.every((runner) => runner.pollUntil === undefined), pollsUntil);
     for (const runner of this.runners) runner.interruptAll();
     const lastCall = this.#clock.now() + Math.min(RESERVE_MS, Math.max(drainTimeoutMs, POLL_GRACE_MS));

@@ -113,7 +113,8 @@ export class ServerGate {
   /** The probe told nothing: as long again as last time. */
   #waitAgain(): void {
     if (this.#closedUntil === undefined || this.#failureClass === undefined) return;
-    this.#closedUntil = this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
+    this.#closedUntil =
+      this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
     this.#announce();
   }
 
@@ -131,17 +132,10 @@ function isAboutConnections(failureClass: FailureClass | undefined): boolean {
 export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered" }>): Verdict {
   const { error } = reply;
   if (reply.kind === "refused") return refusalVerdict(error);
-  switch (error.code) {
-    case "DEADLINE_EXCEEDED":
-      return "silent";
-    case "MALFORMED_RESPONSE":
-      return "overloaded";
-    case "INVALID_REQUEST":
-    case "CLOSED":
-      return "neutral";
-    default:
-      return "unreachable";
-  }
+  if (error.code === "DEADLINE_EXCEEDED") return "silent";
+  if (error.code === "MALFORMED_RESPONSE") return "overloaded";
+  if (error.code === "INVALID_REQUEST" || error.code === "CLOSED") return "neutral";
+  return "unreachable";
 }
 
 /** Conductor itself says that the task, or what it belongs to, is not there. A proxy's 404 says nothing of the kind. */

@@ -15,7 +15,16 @@ import type { HandBack } from "./hand-back.js";
 import { InFlightTask } from "./in-flight.js";
 import { plainFailure, threw, toHandBack, toParcel, type Outcome, type Parcel } from "./outcome.js";
 import type { PollCoordinator, PollMember } from "./poll-coordinator.js";
-import { afterChain, afterOutage, afterPoll, INITIAL_POLL_STATE, nextPoll, paceMs, type PollPlan, type PollState } from "./poll-strategy.js";
+import {
+  afterChain,
+  afterOutage,
+  afterPoll,
+  INITIAL_POLL_STATE,
+  nextPoll,
+  paceMs,
+  type PollPlan,
+  type PollState,
+} from "./poll-strategy.js";
 import type { Reclaim, ReclaimSite } from "./reclaim.js";
 import { failureVerdict, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
@@ -122,7 +131,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
       try {
         waitMs = this.#step();
       } catch (error) {
-        this.#shared.log.error({ taskType: this.config.taskDefName, err: error }, "an iteration of the poll loop failed; going on");
+        this.#shared.log.error(
+          { taskType: this.config.taskDefName, err: error },
+          "an iteration of the poll loop failed; going on",
+        );
         waitMs = AFTER_BUG_MS;
       }
       await this.#wakeup.wait(Math.min(waitMs, this.#parts.sliceMs));
@@ -217,7 +229,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
    * bring another one meanwhile, that waits for a moment.
    */
   #maySpareSlot(): boolean {
-    return this.#slots.used < this.#slots.concurrency && this.#waiting === undefined && this.#meanTaskMs < SHORT_TASK_MS;
+    return (
+      this.#slots.used < this.#slots.concurrency && this.#waiting === undefined && this.#meanTaskMs < SHORT_TASK_MS
+    );
   }
 
   get status(): RunnerStatus {
@@ -254,7 +268,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (mustNotRunTwice(entry.task)) return "its definition has retryCount 0: it must not run twice";
     // Our own poll would get it again, and nobody would be left to give it back.
     if (this.pollUntil !== undefined) return "a poll is still unanswered";
-    return this.#queueTimeoutIsOver(entry) ? "its pollTimeoutSeconds have passed: the queue would time it out" : undefined;
+    return this.#queueTimeoutIsOver(entry)
+      ? "its pollTimeoutSeconds have passed: the queue would time it out"
+      : undefined;
   }
 
   #queueTimeoutIsOver(entry: InFlightTask): boolean {
@@ -333,7 +349,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
     permit.report(isNonsense ? "overloaded" : "ok");
     this.#refusals = 0;
     this.#parts.repeatLog.succeeded(`polling ${this.queueName}`);
-    if (malformed > 0) log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
+    if (malformed > 0)
+      log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
     let useful = 0;
     for (const [index, handOut] of handOuts.entries()) {
       if (this.#receive(handOut, index < plan.count)) useful += 1;
@@ -349,7 +366,12 @@ export class TaskRunner implements ReclaimSite, PollMember {
     }
   }
 
-  #pollFailed(permit: Permit, reply: Exclude<Reply<Polled>, { kind: "answered" }>, durationMs: number, until: number): void {
+  #pollFailed(
+    permit: Permit,
+    reply: Exclude<Reply<Polled>, { kind: "answered" }>,
+    durationMs: number,
+    until: number,
+  ): void {
     const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
@@ -365,7 +387,11 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#parts.reclaim.lost(this, until);
     }
     this.#pollState = afterOutage(this.#pollState);
-    this.#parts.repeatLog.failed(`polling ${this.queueName}`, { taskType, err: reply.error }, "polling failed; backing off and trying again");
+    this.#parts.repeatLog.failed(
+      `polling ${this.queueName}`,
+      { taskType, err: reply.error },
+      "polling failed; backing off and trying again",
+    );
     if (events.has("pollFailed")) events.emit("pollFailed", { taskType, durationMs, error: reply.error });
   }
 
@@ -429,7 +455,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
     }
     const isOther = (name: unknown) => typeof name === "string" && name !== "" && name !== taskDefName;
     if (isOther(task.taskDefName) && isOther(task.taskType)) {
-      this.#shared.log.error({ ...entry.ids, taskDefName: task.taskDefName }, "the server handed out a task of another type");
+      this.#shared.log.error(
+        { ...entry.ids, taskDefName: task.taskDefName },
+        "the server handed out a task of another type",
+      );
       return () => this.#return(entry, "notOurs");
     }
     return undefined;
@@ -456,7 +485,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
 
   /** A slot's work: one task, and those that come along with its update. Never rejects. */
   async #work(first: InFlightTask): Promise<void> {
-    for (let entry: InFlightTask | undefined = first; entry !== undefined; ) {
+    for (let entry: InFlightTask | undefined = first; entry !== undefined;) {
       const current: InFlightTask = entry;
       entry = undefined;
       try {
@@ -487,13 +516,17 @@ export class TaskRunner implements ReclaimSite, PollMember {
         return undefined;
       case "handBack":
         this.#parts.upkeep.end(entry);
-        await this.#parts.handBack.send(entry, { reason: "stopping", body: toHandBack(entry, { callbackAfterSeconds: 0 }).body });
+        await this.#parts.handBack.send(entry, {
+          reason: "stopping",
+          body: toHandBack(entry, { callbackAfterSeconds: 0 }).body,
+        });
         return undefined;
       case "inProgress": {
         const parcel = toHandBack(entry, outcome);
         this.#parts.upkeep.end(entry);
         // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
-        if (parcel.result.status === "IN_PROGRESS") await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
+        if (parcel.result.status === "IN_PROGRESS")
+          await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
         else await this.#report(entry, parcel);
         return undefined;
       }
@@ -546,7 +579,13 @@ export class TaskRunner implements ReclaimSite, PollMember {
       const { terminal, reason, error } = outcome;
       log.warn({ ...entry.ids, terminal, reason }, "a task failed");
       if (events.has("taskFailed")) {
-        events.emit("taskFailed", { ...entry.ids, durationMs, terminal, reason, ...(error === undefined ? {} : { error }) });
+        events.emit("taskFailed", {
+          ...entry.ids,
+          durationMs,
+          terminal,
+          reason,
+          ...(error === undefined ? {} : { error }),
+        });
       }
     } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.has("taskExecuted")) {
       const status = outcome.kind === "completed" ? "COMPLETED" : "IN_PROGRESS";

@@ -26,7 +26,8 @@ export function marginMs(timeoutMs: number): number {
  */
 export function taskTimes(task: Task, executionTimeoutMs: number | undefined): TaskTimes {
   const definition = definitionOf(task);
-  const responseTimeoutMs = positive(task.responseTimeoutSeconds) ?? positive(definition?.responseTimeoutSeconds) ?? HOUR_MS;
+  const responseTimeoutMs =
+    positive(task.responseTimeoutSeconds) ?? positive(definition?.responseTimeoutSeconds) ?? HOUR_MS;
   // A timeout that only alerts ends nothing.
   const timeoutMs = definition?.timeoutPolicy === "ALERT_ONLY" ? undefined : positive(definition?.timeoutSeconds);
   // Both times are the server's own, so its clock need not agree with ours.
@@ -34,7 +35,11 @@ export function taskTimes(task: Task, executionTimeoutMs: number | undefined): T
   const leftMs = timeoutMs === undefined ? Infinity : Math.max(1, timeoutMs - goneMs - marginMs(timeoutMs));
 
   if (executionTimeoutMs !== undefined && executionTimeoutMs <= leftMs) {
-    return { budgetMs: executionTimeoutMs, budgetReason: `executionTimeoutMs of ${executionTimeoutMs} ms`, responseTimeoutMs };
+    return {
+      budgetMs: executionTimeoutMs,
+      budgetReason: `executionTimeoutMs of ${executionTimeoutMs} ms`,
+      responseTimeoutMs,
+    };
   }
   if (timeoutMs !== undefined) {
     return { budgetMs: leftMs, budgetReason: `timeoutSeconds of ${timeoutMs / 1000} s`, responseTimeoutMs };
@@ -49,13 +54,13 @@ export function taskTimes(task: Task, executionTimeoutMs: number | undefined): T
 /** The definition a polled task carries. */
 export function definitionOf(task: Task): TaskDef | undefined {
   if (task.taskDefinition !== undefined) return task.taskDefinition;
-  const inner: unknown = isObject(task.workflowTask) ? task.workflowTask["taskDefinition"] : undefined;
+  const inner: unknown = isObject(task.workflowTask) ? task.workflowTask.taskDefinition : undefined;
   return isObject(inner) ? (inner as unknown as TaskDef) : undefined;
 }
 
 /** The task may be attempted only once. The workflow's own count wins over the definition's. */
 export function mustNotRunTwice(task: Task): boolean {
-  const ofWorkflow: unknown = isObject(task.workflowTask) ? task.workflowTask["retryCount"] : undefined;
+  const ofWorkflow: unknown = isObject(task.workflowTask) ? task.workflowTask.retryCount : undefined;
   return (typeof ofWorkflow === "number" ? ofWorkflow : definitionOf(task)?.retryCount) === 0;
 }
 

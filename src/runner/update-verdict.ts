@@ -31,7 +31,9 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   const { error } = reply;
   if (reply.kind !== "refused") {
     // Repeating a terminal result is harmless, and v1's answer is not lost with a task in it.
-    return error.code === "INVALID_REQUEST" ? { kind: "rejected", why: error.message } : { kind: "retry", strike: "none" };
+    return error.code === "INVALID_REQUEST"
+      ? { kind: "rejected", why: error.message }
+      : { kind: "retry", strike: "none" };
   }
   const status = error.status ?? 0;
   const said = error.serverMessage;

@@ -178,7 +178,10 @@ export class Upkeep {
       return;
     }
     care.leaseDueAt = clock.now() + LEASE_RETRY_MS;
-    log.warn({ ...entry.ids, err: reply.error, leaseLeftMs: Math.round(entry.leaseEndsAt - clock.now()) }, "extending the lease failed; trying again");
+    log.warn(
+      { ...entry.ids, err: reply.error, leaseLeftMs: Math.round(entry.leaseEndsAt - clock.now()) },
+      "extending the lease failed; trying again",
+    );
   }
 
   async #checkCancellation(entry: InFlightTask, care: Care): Promise<void> {

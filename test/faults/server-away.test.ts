@@ -37,7 +37,10 @@ const faults: Fault[] = [
   answers("{}", () => new HttpResponse("{}", { headers: { "content-type": "application/json" } })),
   answers("null", () => new HttpResponse("null", { headers: { "content-type": "application/json" } })),
   answers("503", () => new HttpResponse("no upstream", { status: 503 })),
-  answers("503 with Retry-After: 1", () => new HttpResponse("no upstream", { status: 503, headers: { "retry-after": "1" } })),
+  answers(
+    "503 with Retry-After: 1",
+    () => new HttpResponse("no upstream", { status: 503, headers: { "retry-after": "1" } }),
+  ),
   answers("429", () => new HttpResponse("slow down", { status: 429 })),
   {
     ...answers(
@@ -100,7 +103,9 @@ describe.concurrent(`a server that is away for ${AWAY_MS / 1000} s`, () => {
     });
     await handler.start();
     try {
-      const before = Array.from({ length: 5 }, () => makeTask({ taskType: "work", taskDefName: "work", inputData: { hold: true } }));
+      const before = Array.from({ length: 5 }, () =>
+        makeTask({ taskType: "work", taskDefName: "work", inputData: { hold: true } }),
+      );
       stub.push(...before);
       await waitFor(() => executions.size === before.length, { boundMs: 5_000, what: "five tasks to begin" });
 
@@ -116,7 +121,10 @@ describe.concurrent(`a server that is away for ${AWAY_MS / 1000} s`, () => {
       const backAt = performance.now();
       await fault.end(served);
 
-      await waitFor(() => stub.updatesOf(after.taskId).length > 0, { boundMs: fault.boundMs, what: "a new task to be done" });
+      await waitFor(() => stub.updatesOf(after.taskId).length > 0, {
+        boundMs: fault.boundMs,
+        what: "a new task to be done",
+      });
       const recoveryMs = Math.round(performance.now() - backAt);
       await waitFor(() => before.every((task) => stub.updatesOf(task.taskId).length > 0), {
         boundMs: fault.boundMs,

@@ -5,7 +5,8 @@ import { startProcess } from "../support/process-harness.js";
 import { silentLogger } from "../support/runner-world.js";
 import { waitFor } from "../support/wait-for.js";
 
-const task = (inputData: Record<string, unknown> = {}) => makeTask({ taskType: "work", taskDefName: "work", inputData });
+const task = (inputData: Record<string, unknown> = {}) =>
+  makeTask({ taskType: "work", taskDefName: "work", inputData });
 
 const program = (served: ServedConductorStub, execute: string, handlerOptions = "") => `
   import { TaskHandler, defineWorker } from "ostinato";
@@ -41,7 +42,9 @@ test("SIGTERM with 20 tasks running: each is finished, exit 0", () =>
 
 test("SIGTERM with 20 tasks that do not end, then a second one: each is handed back, exit 0", () =>
   withStub(async (served) => {
-    const child = startProcess({ source: program(served, `() => new Promise((resolve) => setTimeout(resolve, 3_600_000))`) });
+    const child = startProcess({
+      source: program(served, `() => new Promise((resolve) => setTimeout(resolve, 3_600_000))`),
+    });
     const tasks = Array.from({ length: 20 }, () => task());
     served.stub.push(...tasks);
     for (const { taskId } of tasks) await child.waitForLine(new RegExp(`began ${taskId}`));
@@ -54,7 +57,9 @@ test("SIGTERM with 20 tasks that do not end, then a second one: each is handed b
     expect(await child.waitForExit(10_000)).toEqual({ code: 0, signal: null });
     for (const { taskId } of tasks) {
       expect(served.stub.tasks.get(taskId)?.status).toBe("SCHEDULED");
-      expect(served.stub.updatesOf(taskId)).toEqual([expect.objectContaining({ status: "IN_PROGRESS", callbackAfterSeconds: 0 })]);
+      expect(served.stub.updatesOf(taskId)).toEqual([
+        expect.objectContaining({ status: "IN_PROGRESS", callbackAfterSeconds: 0 }),
+      ]);
     }
   }));
 
@@ -139,7 +144,9 @@ test("stopped and started again during a poll there is one loop, and it works", 
     await handler.start();
     const tasks = Array.from({ length: 10 }, () => task());
     served.stub.push(...tasks);
-    await waitFor(() => tasks.every(({ taskId }) => served.stub.tasks.get(taskId)?.status === "COMPLETED"), { what: "all to complete" });
+    await waitFor(() => tasks.every(({ taskId }) => served.stub.tasks.get(taskId)?.status === "COMPLETED"), {
+      what: "all to complete",
+    });
     expect(most).toBe(2);
     // An `update-v2` on an empty queue is held for a moment as well.
     await waitFor(() => served.stub.heldPolls === 1, { what: "one held poll" });

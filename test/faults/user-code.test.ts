@@ -1,7 +1,12 @@
 import { http, HttpResponse } from "msw";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { defineWorker, TaskHandler, type WorkerEvents, type WorkerSpec } from "../../src/index.js";
-import { makeTask, startConductorStub, type ServedConductorStub, type TaskOverrides } from "../support/conductor-stub.js";
+import {
+  makeTask,
+  startConductorStub,
+  type ServedConductorStub,
+  type TaskOverrides,
+} from "../support/conductor-stub.js";
 import { silentLogger } from "../support/runner-world.js";
 import { waitFor } from "../support/wait-for.js";
 
@@ -37,7 +42,10 @@ function push(overrides: TaskOverrides = {}) {
 
 const statusOf = (taskId: string) => served.stub.tasks.get(taskId)?.status;
 const ended = (taskId: string, boundMs = 5_000) =>
-  waitFor(() => statusOf(taskId) !== "SCHEDULED" && statusOf(taskId) !== "IN_PROGRESS", { boundMs, what: `${taskId} to end` });
+  waitFor(() => statusOf(taskId) !== "SCHEDULED" && statusOf(taskId) !== "IN_PROGRESS", {
+    boundMs,
+    what: `${taskId} to end`,
+  });
 const updateOf = async (taskId: string) => {
   await ended(taskId);
   return served.stub.updatesOf(taskId).at(-1)!;
@@ -47,7 +55,7 @@ test.each([1, 10])("functions that never settle free their %i slots at their dea
   const worker = await startWorker({
     concurrency,
     executionTimeoutMs: 700,
-    execute: (input) => (input["hang"] === true ? new Promise(() => {}) : { ok: true }),
+    execute: (input) => (input.hang === true ? new Promise(() => {}) : { ok: true }),
   });
   const hung = Array.from({ length: concurrency }, () => push({ inputData: { hang: true } }));
   await waitFor(() => worker.status.runners[0]!.running === concurrency, { what: "all slots to be taken" });
@@ -116,7 +124,7 @@ test.each<[string, unknown, RegExp]>([
 ])("a function that throws %s harms nobody, and what it threw is told", async (_name, thrown, reason) => {
   const worker = await startWorker({
     execute: async (input) => {
-      if (input["bad"] === true) throw thrown;
+      if (input.bad === true) throw thrown;
       return {};
     },
   });
@@ -131,7 +139,7 @@ test.each<[string, unknown, RegExp]>([
 });
 
 const cycle: Record<string, unknown> = {};
-cycle["self"] = cycle;
+cycle.self = cycle;
 
 test.each<[string, () => unknown, string, RegExp | undefined]>([
   ["undefined", () => undefined, "COMPLETED", undefined],

@@ -110,7 +110,9 @@ export class ModelServer implements TaskApi {
     const fate = await this.#travel("get");
     const failed = failure(fate, "GET", "/admin/task/{taskType}");
     if (failed !== undefined) return failed;
-    const unfinished = [...this.tasks.values()].filter(({ status }) => status === "SCHEDULED" || status === "IN_PROGRESS");
+    const unfinished = [...this.tasks.values()].filter(
+      ({ status }) => status === "SCHEDULED" || status === "IN_PROGRESS",
+    );
     const ofType = unfinished.filter(({ task }) => task.taskType === taskType);
     return { kind: "answered", value: ofType.map(({ task, status }) => structuredClone({ ...task, status })) };
   }
@@ -158,7 +160,8 @@ export class ModelServer implements TaskApi {
       this.violations.push(`${result.taskId}: ${result.status} was sent while the task waited in the queue`);
     }
     if (known.status !== "IN_PROGRESS") return;
-    if (known.handOutLost && isTerminal) this.violations.push(`${result.taskId}: an update for a hand-out that nobody received`);
+    if (known.handOutLost && isTerminal)
+      this.violations.push(`${result.taskId}: an update for a hand-out that nobody received`);
     if (isTerminal) known.status = result.status as ModelTask["status"];
     else {
       known.status = "SCHEDULED";

@@ -27,7 +27,7 @@ export function workerConfig(
     takesTask: false,
     sources: {},
     ...overrides,
-    execute: execute as WorkerConfig["execute"],
+    execute: execute,
   };
 }
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { findMaven } from "./find-program.js";
+import { findMaven, thisMachine } from "./find-program.js";
 import { startGuarded } from "./guarded-process.js";
 
 export const SERVER_VERSION = "3.32.1";
@@ -28,7 +28,7 @@ export async function serverJar({ env, onProgress, signal, cache = CACHE }: Serv
   }
   const cached = path.join(cache, FILE_NAME);
   if (existsSync(cached)) return cached;
-  const maven = findMaven();
+  const maven = findMaven({ ...thisMachine, env });
   onProgress(`fetching ${ARTIFACT} (about 440 MB, once)`);
   await fetchJar(maven, cached, signal);
   return cached;

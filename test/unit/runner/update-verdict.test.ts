@@ -55,6 +55,9 @@ test.each([
   ["own", 100, 0, false, false],
   ["maybe", 4, 0, true, true],
   ["maybe", 100, 1e9, false, false],
-] as const)("%s: %i strikes in %i ms, others accepted: %s: poisonous: %s", (kind, strikes, sinceMs, othersAccepted, expected) => {
-  expect(isPoisonous(kind, strikes, sinceMs, othersAccepted)).toBe(expected);
-});
+] as const)(
+  "%s: %i strikes in %i ms, others accepted: %s: poisonous: %s",
+  (kind, strikes, sinceMs, othersAccepted, expected) => {
+    expect(isPoisonous(kind, strikes, sinceMs, othersAccepted)).toBe(expected);
+  },
+);
