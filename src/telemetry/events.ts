@@ -19,7 +19,7 @@ export interface WorkerEvents {
   /** The result (or, undefined, a hand-back) cannot be delivered; this event and the log are all that is left of it. */
   taskUndeliverable: TaskEvent & { attempts: number; result: unknown; error: Error };
   /** The task went back to the queue unfinished. */
-  taskHandedBack: TaskEvent & { reason: "surplus" | "paused" | "stopping" | "notOurs" };
+  taskHandedBack: TaskEvent & { reason: "surplus" | "paused" | "stopping" | "notOurs" | "lost" };
   /** The response timeout of a running task was pushed out. */
   leaseExtended: TaskEvent;
   /** A function goes on after its task was ended; its slot is free. */
