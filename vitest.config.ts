@@ -1,7 +1,13 @@
 import { defineConfig } from "vitest/config";
 
 const kind = (name: string, timeoutMs: number) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout: timeoutMs, hookTimeout: timeoutMs, pool: "forks" as const },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: timeoutMs,
+    hookTimeout: timeoutMs,
+    pool: "forks" as const,
+  },
 });
 
 export default defineConfig({
