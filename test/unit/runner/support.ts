@@ -31,7 +31,7 @@ export function createScriptedWorld(
     get: (taskId) => (played.get ?? world.server.get.bind(world.server))(taskId),
     log: () => world.server.log(),
     logs: () => world.server.logs(),
-    queueSizes: () => world.server.queueSizes(),
+    queueSizes: (names) => (played.queueSizes ?? world.server.queueSizes.bind(world.server))(names),
     pending: (taskType, count) => (played.pending ?? world.server.pending.bind(world.server))(taskType, count),
   };
   const world = createWorld(workers, { ...overrides, api });

@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import { workerConfig } from "../../support/runner-world.js";
+import { answered, createScriptedWorld, refused } from "./support.js";
+
+/** Runners of `types` task types against a model whose held polls are counted. */
+function createRationedWorld(
+  types: number,
+  maxHeldPolls: number,
+  overrides: { sizesRefused?: boolean; overrunMs?: number } = {},
+) {
+  let held = 0;
+  let mostHeld = 0;
+  let sizeRequests = 0;
+  let polls = 0;
+  const done: string[] = [];
+  const workers = Array.from({ length: types }, (_, i) =>
+    workerConfig(`t${i}`, (_input, ctx) => {
+      done.push(ctx.taskId);
+      return {};
+    }),
+  );
+  const world = createScriptedWorld(
+    workers,
+    (model) => ({
+      pollBatch: async (request) => {
+        polls += 1;
+        if (request.timeoutMs === 0) return model.pollBatch(request);
+        held += 1;
+        mostHeld = Math.max(mostHeld, held);
+        const reply = await model.pollBatch(request);
+        if (overrides.overrunMs !== undefined && held > 4) await world.sleep(overrides.overrunMs);
+        held -= 1;
+        return reply;
+      },
+      queueSizes: async (names) => {
+        sizeRequests += 1;
+        await world.sleep(1);
+        if (overrides.sizesRefused === true) return refused(403, "no");
+        const waiting = (name: string) =>
+          [...world.server.tasks.values()].filter(
+            ({ task, status }) => task.taskType === name && status === "SCHEDULED",
+          ).length;
+        return answered(Object.fromEntries(names.map((name) => [name, waiting(name)])));
+      },
+    }),
+    { maxHeldPolls },
+  );
+  world.group.start();
+  return { world, done, counts: () => ({ held, mostHeld, sizeRequests, polls }) };
+}
+
+describe("held polls are rationed", () => {
+  test("with few task types each holds, and nobody asks for sizes", async () => {
+    const { world, counts } = createRationedWorld(4, 16);
+    await world.clock.advanceAsync(20_000);
+    expect(counts()).toMatchObject({ mostHeld: 4, sizeRequests: 0 });
+  });
+
+  test("with many, no more than allowed are held, and one request a second watches the rest", async () => {
+    const { world, counts } = createRationedWorld(40, 16);
+    await world.clock.advanceAsync(60_000);
+    expect(counts().mostHeld).toBe(16);
+    expect(counts().sizeRequests).toBeGreaterThan(50);
+    expect(counts().sizeRequests).toBeLessThanOrEqual(60);
+    // 16 held polls of two seconds each.
+    expect(counts().polls).toBeLessThan(16 * 31);
+  });
+
+  test("a task of a watched type is found within about a second, and its type holds from then on", async () => {
+    const { world, done } = createRationedWorld(40, 4);
+    await world.clock.advanceAsync(10_000);
+    for (let i = 0; i < 40; i += 1) world.server.push(`task-${i}`, `t${i}`);
+    await world.clock.advanceAsync(2_500);
+    expect(done).toHaveLength(40);
+    await world.clock.advanceAsync(10_000);
+    world.server.push("again", "t39");
+    await world.clock.advanceAsync(1_500);
+    expect(done).toContain("again");
+  });
+
+  test("where sizes are refused the types take turns, and every one is served", async () => {
+    const { world, done, counts } = createRationedWorld(12, 4, { sizesRefused: true });
+    await world.clock.advanceAsync(10_000);
+    for (let i = 0; i < 12; i += 1) world.server.push(`task-${i}`, `t${i}`);
+    await world.clock.advanceAsync(15_000);
+    expect(done).toHaveLength(12);
+    expect(counts().sizeRequests).toBe(1);
+    expect(counts().mostHeld).toBe(4);
+  });
+
+  test("a delayed task that becomes due is found although the size does not change", async () => {
+    const { world, done } = createRationedWorld(6, 2);
+    await world.clock.advanceAsync(5_000);
+    world.server.push("later", "t5");
+    world.server.tasks.get("later")!.visibleAt = world.clock.now() + 20_000;
+    await world.clock.advanceAsync(20_000);
+    expect(done).toEqual([]);
+    await world.clock.advanceAsync(8_000);
+    expect(done).toEqual(["later"]);
+  });
+
+  test("when held polls are answered late, fewer are held, and more again later", async () => {
+    const { world, counts } = createRationedWorld(16, 16, { overrunMs: 2_000 });
+    await world.clock.advanceAsync(5_000);
+    expect(counts().held).toBeGreaterThanOrEqual(8);
+    await world.clock.advanceAsync(40_000);
+    expect(counts().held).toBeLessThanOrEqual(4);
+    expect(counts().held).toBeGreaterThan(0);
+  });
+});
