@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-require-imports */
 const { defineWorker, TaskHandler } = require("ostinato");
 
 const greet = defineWorker({

@@ -1,0 +1,118 @@
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { taskDefs, WORKFLOW_NAME, workflowDef } from "../../samples/order-fulfilment/workflow.js";
+import { createConductorClient } from "../../src/index.js";
+import { startProcess, type RunningProcess } from "../support/process-harness.js";
+import { startRealConductor, type RealConductor, type RealQueue } from "../support/real-conductor/real-conductor.js";
+import { waitFor } from "../support/wait-for.js";
+import { repositoryRoot } from "./support/packed-package.js";
+
+const ORDERS = 300;
+const UNDISTURBED_BOUND_MS = 90_000;
+/** From the moment the server is killed: its boot, and its own repair of what nobody updated meanwhile. */
+const AFTER_KILL_BOUND_MS = 240_000;
+
+test.each(["sqlite", "redis"] as const)("all orders are fulfilled, on %s", async (queue: RealQueue) => {
+  await using conductor = await startRealConductor({ queue });
+  const sample = startSample(conductor);
+  try {
+    const end = await sample.waitForExit(UNDISTURBED_BOUND_MS);
+    expect(sample.output).toMatch(/workflows completed +300 of 300/);
+    expect(end, sample.output).toEqual({ code: 0, signal: null });
+    expect(await running(conductor)).toEqual([]);
+    console.log(`${queue}: ${/^time .*/m.exec(sample.output)?.[0] ?? ""}`);
+  } finally {
+    await sample.kill();
+  }
+});
+
+test("all workflows are completed, although the server is killed in the middle", async () => {
+  await using conductor = await startRealConductor({ queue: "sqlite" });
+  const { serverUrl } = conductor;
+  const workflowIds = await placeOrders(serverUrl);
+  const worker = startProcess({
+    script: fileURLToPath(new URL("support/order-workers.ts", import.meta.url)),
+    env: { CONDUCTOR_SERVER_URL: serverUrl },
+  });
+  const lookAt = { everyMs: 500, what: () => `more workflows; the worker said last:\n${worker.output.slice(-5_000)}` };
+  try {
+    await waitFor(async () => (await completed(conductor)) >= ORDERS / 5, {
+      ...lookAt,
+      everyMs: 50,
+      boundMs: UNDISTURBED_BOUND_MS,
+    });
+    const before = await completed(conductor);
+    expect(before, "killed too late to disturb much").toBeLessThan(ORDERS / 2);
+    const killedAt = performance.now();
+    const elapsedMs = () => performance.now() - killedAt;
+    await conductor.restart("SIGKILL");
+    const bootMs = elapsedMs();
+    await waitFor(async () => (await running(conductor)).length === 0, {
+      ...lookAt,
+      boundMs: AFTER_KILL_BOUND_MS - bootMs,
+    });
+    const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+    const doneMs = elapsedMs();
+    const { byStatus, attempts } = await statusesOf(serverUrl, workflowIds);
+    console.log(
+      `killed with ${before} completed; back after ${seconds(bootMs)}, all ended after ${seconds(doneMs)};`,
+      `tasks by status: ${JSON.stringify(attempts)}`,
+    );
+    expect(byStatus).toEqual({ COMPLETED: ORDERS });
+    worker.signal("SIGTERM");
+    expect(await worker.waitForExit(30_000)).toEqual({ code: 0, signal: null });
+  } finally {
+    await worker.kill();
+  }
+});
+
+/** Registers what the sample registers, and starts all its workflows. */
+async function placeOrders(serverUrl: string): Promise<string[]> {
+  await using client = createConductorClient({ serverUrl });
+  await client.metadata.registerTaskDefs(taskDefs);
+  await client.metadata.registerWorkflowDefs([workflowDef]);
+  const ids: string[] = [];
+  for (let orderNumber = 1; orderNumber <= ORDERS; orderNumber++) {
+    ids.push(await client.workflows.start({ name: WORKFLOW_NAME, version: 1, input: { orderNumber } }));
+  }
+  return ids;
+}
+
+async function statusesOf(serverUrl: string, workflowIds: readonly string[]) {
+  await using client = createConductorClient({ serverUrl });
+  const byStatus: Record<string, number> = {};
+  const attempts: Record<string, number> = {};
+  for (const id of workflowIds) {
+    const { status, tasks = [] } = await client.workflows.get(id);
+    byStatus[status] = (byStatus[status] ?? 0) + 1;
+    for (const task of tasks) {
+      if (task.taskType.startsWith("order_")) attempts[task.status] = (attempts[task.status] ?? 0) + 1;
+    }
+  }
+  return { byStatus, attempts };
+}
+
+function startSample({ serverUrl }: RealConductor): RunningProcess {
+  return startProcess({
+    script: path.join(repositoryRoot, "samples/order-fulfilment/main.ts"),
+    args: ["--workflows", `${ORDERS}`],
+    env: { CONDUCTOR_SERVER_URL: serverUrl },
+  });
+}
+
+/** The server's own word, so that the sample's report is not all we go by. */
+async function running({ serverUrl }: RealConductor): Promise<string[]> {
+  const answer = await fetch(`${serverUrl}/workflow/running/${WORKFLOW_NAME}`);
+  return (await answer.json()) as string[];
+}
+
+async function completed({ serverUrl }: RealConductor): Promise<number> {
+  const query = new URLSearchParams({
+    size: "1",
+    query: `workflowType='${WORKFLOW_NAME}' AND status='COMPLETED'`,
+  });
+  const answer = await fetch(`${serverUrl}/workflow/search?${query.toString()}`);
+  const { totalHits } = (await answer.json()) as { totalHits: number };
+  return totalHits;
+}
