@@ -1,5 +1,5 @@
 export { TaskHandler, type StopOptions, type TaskHandlerStatus } from "./task-handler.js";
-export type { TaskHandlerOptions } from "./config/types.js";
+export type { AuthOptions, TaskHandlerOptions } from "./config/types.js";
 export {
   defineWorker,
   type ConductorWorker,
@@ -16,7 +16,9 @@ export { createConductorClient, type ConductorClient, type ConductorClientOption
 export { ConductorError } from "./conductor/errors.js";
 export { TaskClient } from "./conductor/task-client.js";
 export { MetadataClient } from "./conductor/metadata-client.js";
-export { WorkflowClient } from "./conductor/workflow-client.js";
+export { WorkflowClient, type SearchWorkflowsOptions } from "./conductor/workflow-client.js";
+export type { WaitForWorkflowOptions } from "./conductor/wait-for-workflow.js";
+export type { TaskDefFields } from "./conductor/task-def-rules.js";
 export type * from "./conductor/types.js";
 export type { TaskEvent, WorkerEventListener, WorkerEventName, WorkerEvents } from "./telemetry/events.js";
 export type { Logger } from "./telemetry/logger.js";

@@ -1,11 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "./clock.js";
+import { MetadataClient } from "./conductor/metadata-client.js";
 import { createTaskApi } from "./conductor/task-api.js";
+import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from "./conductor/task-def-registration.js";
 import { describeHandler, describeWorker } from "./config/describe.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { HandlerConfig, TaskHandlerOptions } from "./config/types.js";
+import { authenticated } from "./http/authenticated-transport.js";
 import type { Transport } from "./http/exchange.js";
+import type { TokenEvent } from "./http/token.js";
 import { createTransport } from "./http/transport.js";
 import { createHeartbeatBoard } from "./liveness/board.js";
 import { RunnerGroup, type GroupStatus } from "./runner/runner-group.js";
@@ -14,6 +18,7 @@ import { createDefaultLogger } from "./telemetry/default-logger.js";
 import { createEmitter, type WorkerEmitter } from "./telemetry/emitter.js";
 import type { WorkerEventListener, WorkerEventName } from "./telemetry/events.js";
 import { safeLogger, type SafeLogger } from "./telemetry/logger.js";
+import { createRepeatLog } from "./telemetry/repeat-log.js";
 
 /** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
 const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
@@ -49,6 +54,7 @@ interface Life {
   readonly log: SafeLogger;
   readonly transport: Transport;
   readonly group: RunnerGroup;
+  readonly registrar: TaskDefRegistrar;
   isStopping: boolean;
   /** Settles when the stop has ended, whoever asked for it. */
   readonly stopped: Promise<void>;
@@ -100,13 +106,7 @@ export class TaskHandler {
     const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel)));
     for (const warning of config.warnings) log.warn({}, warning);
 
-    const transport = createTransport({
-      baseUrl: config.serverUrl,
-      onRecycled: ({ reason }) => {
-        log.debug({ reason }, "connections replaced");
-        if (this.#emitter.has("connectionsRecycled")) this.#emitter.emit("connectionsRecycled", { reason });
-      },
-    });
+    const transport = this.#connect(config, log);
     const stallMs = config.stallTimeoutSeconds * 1000;
     const group = new RunnerGroup({
       workers: config.workers,
@@ -117,16 +117,39 @@ export class TaskHandler {
       log,
       board: createHeartbeatBoard(config.workers.length),
       requestTimeoutMs: config.requestTimeoutMs,
+      maxHeldPolls: config.maxHeldPolls,
+      followWorkflows: config.followWorkflows,
       sliceMs: stallMs > 0 ? Math.min(stallMs / 4, MAX_SLICE_MS) : MAX_SLICE_MS,
     });
     let markStopped = (): void => undefined;
     const stopped = new Promise<void>((resolve) => {
       markStopped = resolve;
     });
-    this.#life = { config, log, transport, group, isStopping: false, stopped, markStopped, abandoned: 0 };
+    const registrar = startTaskDefRegistrar({
+      registrations: registrationsOf(config.workers),
+      metadata: new MetadataClient(transport, config.requestTimeoutMs),
+      clock: systemClock,
+      random: Math.random,
+      log,
+      repeatLog: createRepeatLog({ clock: systemClock, logger: log }),
+    });
+    this.#life = { config, log, transport, group, registrar, isStopping: false, stopped, markStopped, abandoned: 0 };
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
     group.start();
+  }
+
+  #connect(config: HandlerConfig, log: SafeLogger): Transport {
+    const transport = createTransport({
+      baseUrl: config.serverUrl,
+      onRecycled: ({ reason }) => {
+        log.debug({ reason }, "connections replaced");
+        if (this.#emitter.has("connectionsRecycled")) this.#emitter.emit("connectionsRecycled", { reason });
+      },
+    });
+    const { auth: credentials, requestTimeoutMs } = config;
+    if (credentials === undefined) return transport;
+    return authenticated(transport, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent: tokenLog(log) });
   }
 
   /**
@@ -151,6 +174,7 @@ export class TaskHandler {
   async #stop(life: Life, drainTimeoutMs: number): Promise<void> {
     const { log, group, transport } = life;
     life.isStopping = true;
+    life.registrar.stop();
     const { inFlight } = group.status;
     log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
     const report = await group.drain(drainTimeoutMs);
@@ -247,6 +271,20 @@ function endAbandoned({ log, abandoned }: Life): void {
     process.exit();
   }, ABANDONED_GRACE_MS);
   timer.unref();
+}
+
+/** Says once what became of asking for a token, and again when that changes. */
+function tokenLog(log: SafeLogger): (event: TokenEvent) => void {
+  const repeatLog = createRepeatLog({ clock: systemClock, logger: log });
+  return (event) => {
+    if (event.kind === "failed") {
+      repeatLog.failed("asking for a token", {}, event.message);
+      return;
+    }
+    repeatLog.succeeded("asking for a token");
+    if (event.kind === "anonymous") log.info({}, "the server has no token endpoint; requests go without a token");
+    else log.debug({}, "a new token");
+  };
 }
 
 async function withTimeout(work: Promise<void>, timeoutMs: number): Promise<void> {

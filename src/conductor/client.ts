@@ -1,5 +1,9 @@
+import { systemClock } from "../clock.js";
+import { resolveAuth } from "../config/resolve-auth.js";
 import { DEFAULT_SERVER_URL, parseServerUrl } from "../config/server-url.js";
+import type { AuthOptions } from "../config/types.js";
 import { ConfigurationError } from "../errors.js";
+import { authenticated } from "../http/authenticated-transport.js";
 import { createTransport } from "../http/transport.js";
 import { MetadataClient } from "./metadata-client.js";
 import { createTaskApi } from "./task-api.js";
@@ -12,7 +16,12 @@ export interface ConductorClientOptions {
    * `CONDUCTOR_SERVER_URL` wins.
    */
   serverUrl?: string;
-  /** Total time for one request, in ms, waiting for a connection included. Default 10000. */
+  /**
+   * The access key that tokens are asked for with. Default: none, and requests go without a token. The environment's
+   * `CONDUCTOR_AUTH_KEY` and `CONDUCTOR_AUTH_SECRET` win, both together.
+   */
+  auth?: AuthOptions;
+  /** Total time for one request, in ms, waiting for a connection and for a token included. Default 10000. */
   requestTimeoutMs?: number;
 }
 
@@ -32,15 +41,18 @@ export function createConductorClient(options: ConductorClientOptions = {}): Con
   const fromEnv = process.env.CONDUCTOR_SERVER_URL?.trim();
   const given = fromEnv !== undefined && fromEnv !== "" ? fromEnv : (options.serverUrl ?? DEFAULT_SERVER_URL);
   const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
-  const problems: string[] = [];
+  const problems = new Set<string>();
   const parsed = parseServerUrl(given);
-  if ("problem" in parsed) problems.push(`serverUrl ${parsed.problem}`);
+  if ("problem" in parsed) problems.add(`serverUrl ${parsed.problem}`);
   if (!(Number.isFinite(requestTimeoutMs) && requestTimeoutMs > 0)) {
-    problems.push(`requestTimeoutMs must be a number of milliseconds above 0, got ${String(requestTimeoutMs)}`);
+    problems.add(`requestTimeoutMs must be a number of milliseconds above 0, got ${String(requestTimeoutMs)}`);
   }
-  if (!("url" in parsed) || problems.length > 0) throw new ConfigurationError(problems);
+  const { value: credentials } = resolveAuth(options.auth, process.env, problems);
+  if (!("url" in parsed) || problems.size > 0) throw new ConfigurationError([...problems]);
 
-  const transport = createTransport({ baseUrl: parsed.url });
+  const plain = createTransport({ baseUrl: parsed.url });
+  const transport =
+    credentials === undefined ? plain : authenticated(plain, { credentials, clock: systemClock, requestTimeoutMs });
   const close = () => transport.close();
   return {
     tasks: new TaskClient(createTaskApi(transport, requestTimeoutMs)),

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { TaskDef } from "./types.js";
 
-/** Some fields of a task definition, without its name. */
-export type TaskDefFields = Readonly<Partial<Omit<TaskDef, "name">>>;
+/** Some fields of a task definition; its name goes beside them. */
+export type TaskDefFields = Readonly<Partial<TaskDef>>;
 
 /** What the server takes for a field that nobody named, as far as the rules look at it. */
 const DEFAULTS: Readonly<Record<string, number>> = {
@@ -66,7 +66,7 @@ export function taskDefProblems(fields: TaskDefFields): string[] {
 }
 
 /** The rules between fields; the server applies them only where there is a `timeoutSeconds`. */
-function crossProblems(fields: TaskDefFields): string[] {
+export function crossProblems(fields: TaskDefFields): string[] {
   const timeout = valueOf(fields, "timeoutSeconds");
   const response = valueOf(fields, "responseTimeoutSeconds");
   const total = valueOf(fields, "totalTimeoutSeconds");

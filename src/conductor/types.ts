@@ -193,6 +193,46 @@ export interface Workflow {
   [field: string]: unknown;
 }
 
+/** What `GET /workflow/{workflowId}/status` tells. */
+export interface WorkflowState {
+  workflowId: string;
+  status: WorkflowStatus;
+  correlationId?: string;
+  /** When it was asked for. */
+  output?: JsonObject;
+  /** When they were asked for. */
+  variables?: JsonObject;
+  [field: string]: unknown;
+}
+
+/** A workflow as a search shows it. Unlike elsewhere, times are ISO 8601 strings, and input and output are texts. */
+export interface WorkflowSummary {
+  workflowId: string;
+  workflowType: string;
+  version: number;
+  status: WorkflowStatus;
+  correlationId?: string;
+  startTime?: string;
+  updateTime?: string;
+  endTime?: string;
+  /** Cut short by the server, and not JSON. */
+  input?: string;
+  /** Cut short by the server, and not JSON. */
+  output?: string;
+  reasonForIncompletion?: string;
+  /** In ms; 0 while it runs. */
+  executionTime?: number;
+  priority?: number;
+  [field: string]: unknown;
+}
+
+/** One page of what a search found. */
+export interface SearchResult<T> {
+  /** How many there are on all pages. */
+  totalHits: number;
+  results: T[];
+}
+
 /** The body of an error answer. */
 export interface ErrorResponse {
   status: number;

@@ -13,6 +13,7 @@ export function describeWorker(config: WorkerConfig): string {
     longPollMs: config.longPollMs,
     paused: config.paused,
     onDrainDeadline: config.onDrainDeadline,
+    ...(isSet(config, "registerTaskDef") ? { registerTaskDef: fieldsOf(config.registerTaskDef) } : {}),
   };
   return `${plain(config.taskDefName)}: ${pairs(values, config.sources)}${config.takesTask ? " execute=takes-task" : ""}`;
 }
@@ -21,11 +22,22 @@ export function describeWorker(config: WorkerConfig): string {
 export function describeHandler(config: HandlerConfig): string {
   const values = {
     serverUrl: config.serverUrl,
+    auth: config.auth === undefined ? "none" : "key",
     requestTimeoutMs: config.requestTimeoutMs,
     stallTimeoutSeconds: config.stallTimeoutSeconds === 0 ? "off" : config.stallTimeoutSeconds,
     logLevel: config.logLevel,
   };
   return `ostinato: ${pairs(values, config.sources)} workers=${config.workers.length}`;
+}
+
+function isSet({ sources }: WorkerConfig, option: string): boolean {
+  return (sources[option] ?? "default") !== "default";
+}
+
+/** `true`, `false`, or which fields. */
+function fieldsOf(registerTaskDef: WorkerConfig["registerTaskDef"]): string | boolean {
+  if (registerTaskDef === undefined || registerTaskDef === true) return registerTaskDef ?? false;
+  return Object.keys(registerTaskDef).join(",") || true;
 }
 
 function pairs(values: Record<string, string | number | boolean>, sources: Readonly<Record<string, Source>>): string {

@@ -10,12 +10,12 @@ export const WORKER_PROPS = {
   longPollMs: ["POLL_TIMEOUT"],
   paused: ["PAUSED"],
   onDrainDeadline: ["ON_DRAIN_DEADLINE"],
+  registerTaskDef: ["REGISTER_TASK_DEF"],
 } as const;
 
 const OUR_PROPS: ReadonlySet<string> = new Set(Object.values(WORKER_PROPS).flat());
 
 const PACING = "a poll waits on the server until there is work, and nothing sleeps between polls";
-const DEFINITIONS = "workers do not register task definitions";
 const SCHEMAS = "workers do not register schemas";
 
 /** Properties of other SDKs' workers that this one does not need, and why. */
@@ -24,8 +24,8 @@ export const FOREIGN_PROPS: Readonly<Record<string, string>> = {
   POLL_INTERVAL_MILLIS: PACING,
   POLLING_INTERVAL: PACING,
   POLLER_COUNT: "one loop polls for a task type, in batches",
-  REGISTER_TASK_DEF: DEFINITIONS,
-  OVERWRITE_TASK_DEF: DEFINITIONS,
+  OVERWRITE_TASK_DEF:
+    "registerTaskDef: true overwrites nothing, and registerTaskDef: { … } overwrites the fields that it names",
   STRICT_SCHEMA: SCHEMAS,
   REGISTER_SCHEMA: SCHEMAS,
   LEASE_EXTEND_ENABLED: "the lease is always extended, until the task's deadline",

@@ -6,9 +6,12 @@ import type { TaskHandlerOptions } from "./types.js";
 /** The one list of the handler's options; the compiler holds it to the interface. */
 const HANDLER_OPTIONS = {
   serverUrl: true,
+  auth: true,
   workers: true,
   requestTimeoutMs: true,
   stallTimeoutSeconds: true,
+  maxHeldPolls: true,
+  followWorkflows: true,
   logger: true,
 } satisfies Record<keyof TaskHandlerOptions, true>;
 
@@ -33,9 +36,8 @@ const NEEDLESS_WORKER_OPTIONS: Readonly<Record<string, string>> = {
   pollingInterval: why("POLL_INTERVAL"),
   pollerCount: why("POLLER_COUNT"),
   leaseExtendEnabled: why("LEASE_EXTEND_ENABLED"),
-  registerTaskDef: why("REGISTER_TASK_DEF"),
   overwriteTaskDef: why("OVERWRITE_TASK_DEF"),
-  taskDef: why("REGISTER_TASK_DEF"),
+  taskDef: "the fields of a definition are given to registerTaskDef: { … }",
   strictSchema: why("STRICT_SCHEMA"),
   registerSchema: why("REGISTER_SCHEMA"),
 };
@@ -47,6 +49,11 @@ const RENAMED_HANDLER_OPTIONS: Readonly<Record<string, string>> = {
   serverAddress: "serverUrl",
   client: "serverUrl (connections are made and looked after here)",
   pollStallTimeoutSeconds: "stallTimeoutSeconds",
+  keyId: "auth: { keyId, keySecret }",
+  keySecret: "auth: { keyId, keySecret }",
+  authKey: "auth: { keyId, keySecret }",
+  authSecret: "auth: { keyId, keySecret }",
+  authenticationSettings: "auth: { keyId, keySecret }",
 };
 
 /** One problem for each option of the handler that does not exist. */
@@ -89,9 +96,9 @@ export function checkWorkerOptionNames(
     } else if (isPlain && Object.hasOwn(RENAMED_WORKER_OPTIONS, name)) {
       problems.push(`${label}: option ${name} is called ${RENAMED_WORKER_OPTIONS[name] ?? ""} here`);
     } else if (isPlain) {
-      problems.push(`${label}: option ${name} does not exist${didYouMean(name, WORKER_OPTION_NAMES)}`);
+      problems.push(`${label}: option ${name} does not exist${didYouMean(name, workerOptionNames)}`);
     } else {
-      const meant = misspelt(name, WORKER_OPTION_NAMES);
+      const meant = misspelt(name, workerOptionNames);
       if (meant !== undefined) warnings.push(`${label}: field ${name} is not an option (did you mean ${meant}?)`);
     }
   }

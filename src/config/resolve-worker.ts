@@ -1,6 +1,7 @@
 import { isWorkerDefinition, type ConductorWorker, type WorkerDefinition } from "../worker/define-worker.js";
 import { variablesOf, type WORKER_PROPS } from "./env-names.js";
 import { checkWorkerOptionNames } from "./option-names.js";
+import { resolveRegisterTaskDef } from "./resolve-task-def.js";
 import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Found, type Kind } from "./parse.js";
 import type { WorkerConfig } from "./types.js";
 
@@ -65,7 +66,13 @@ export function resolveWorker(
   ): Found<T | F> =>
     find(
       kind,
-      { env, variables: variablesOf(taskDefName, name), option: `${label}: ${name}`, code: worker[name], fallback },
+      {
+        env,
+        variables: variablesOf(taskDefName, name),
+        option: `${label}: ${name}`,
+        code: Reflect.get(worker, name),
+        fallback,
+      },
       problems,
     );
   const found = {
@@ -76,7 +83,9 @@ export function resolveWorker(
     longPollMs: prop("longPollMs", longPollKind, DEFAULT_LONG_POLL_MS),
     paused: prop("paused", flag, false),
     onDrainDeadline: prop<"handBack" | "fail", "handBack">("onDrainDeadline", drainKind, "handBack"),
+    registerTaskDef: resolveRegisterTaskDef(taskDefName, worker.registerTaskDef, label, env, problems),
   };
+  const { value: registerTaskDef } = found.registerTaskDef;
   // `this` of a worker that is an instance of a class is that instance, as it is when called directly.
   const execute = isOurs ? worker.execute : worker.execute.bind(worker);
   const config: WorkerConfig = {
@@ -90,6 +99,7 @@ export function resolveWorker(
     onDrainDeadline: found.onDrainDeadline.value,
     takesTask: !isOurs,
     execute,
+    ...(registerTaskDef === false ? {} : { registerTaskDef }),
     sources: Object.fromEntries(Object.entries(found).map(([name, { source }]) => [name, source])),
   };
   return { config, hasLongPoll: !found.longPollMs.wrong };

@@ -1,7 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
+import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { ConfigurationError } from "../errors.js";
 import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";
-import { decimal, find, integer, oneOf, quote, type Env } from "./parse.js";
+import { decimal, find, flag, integer, oneOf, quote, type Env } from "./parse.js";
+import { resolveAuth } from "./resolve-auth.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
 import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "./server-url.js";
 import type { HandlerConfig, Sourced, TaskHandlerOptions, WorkerConfig } from "./types.js";
@@ -21,6 +24,7 @@ const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"
 
 const requestTimeoutKind = integer(100, 600_000, " (ms)");
 const stallTimeoutKind = decimal((value) => value >= 0, "a number of seconds, 0 (off) or more");
+const maxHeldPollsKind = integer(1, 1000);
 const logLevelKind = oneOf(LOG_LEVELS, { warning: "warn", critical: "fatal" });
 
 /**
@@ -37,6 +41,7 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
   const warnings = new Set<string>();
 
   const serverUrl = resolveServerUrl(options, env, problems);
+  const auth = resolveAuth(options.auth, env, problems);
   const requestTimeout = find(
     requestTimeoutKind,
     {
@@ -64,11 +69,22 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     { env, variables: ["CONDUCTOR_LOG_LEVEL"], option: "the log level", code: undefined, fallback: "info" },
     problems,
   );
+  const maxHeldPolls = find(
+    maxHeldPollsKind,
+    { env, variables: [], option: "option maxHeldPolls", code: options.maxHeldPolls, fallback: 16 },
+    problems,
+  );
+  const followWorkflows = find(
+    flag,
+    { env, variables: [], option: "option followWorkflows", code: options.followWorkflows, fallback: true },
+    problems,
+  );
   checkLogger(options.logger, problems);
 
   const workers = resolveWorkers(options.workers, env, identity, problems, warnings);
   const configs = workers.map(({ config }) => config);
   checkNames(configs, problems, warnings);
+  checkTaskDefs(configs, problems);
   if (!requestTimeout.wrong && !stallTimeout.wrong) {
     const longest = longestPoll(workers);
     if (longest !== undefined) checkStallTimeout(stallTimeout, requestTimeout, longest, problems);
@@ -79,15 +95,21 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
   if (problems.size > 0) throw new ConfigurationError([...problems]);
   return {
     serverUrl: serverUrl.value,
+    ...(auth.value === undefined ? {} : { auth: auth.value }),
     requestTimeoutMs: requestTimeout.value,
     stallTimeoutSeconds: stallTimeout.value,
     logLevel: logLevel.value,
+    maxHeldPolls: maxHeldPolls.value,
+    followWorkflows: followWorkflows.value,
     workers: configs,
     sources: {
       serverUrl: serverUrl.source,
+      auth: auth.source,
       requestTimeoutMs: requestTimeout.source,
       stallTimeoutSeconds: stallTimeout.source,
       logLevel: logLevel.source,
+      maxHeldPolls: maxHeldPolls.source,
+      followWorkflows: followWorkflows.source,
     },
     warnings: [...warnings],
   };
@@ -157,6 +179,21 @@ function checkNames(workers: readonly WorkerConfig[], problems: Set<string>, war
   if (all !== undefined && byToken.size > 1) {
     warnings.add(
       `the variables of the task type ${quote(all)} are those of all workers, CONDUCTOR_WORKER_ALL_…: rename it to set it apart`,
+    );
+  }
+}
+
+/** Workers of one task type in several domains share its definition. */
+function checkTaskDefs(workers: readonly WorkerConfig[], problems: Set<string>): void {
+  const byName = new Map<string, TaskDefFields>();
+  for (const { taskDefName, registerTaskDef } of workers) {
+    if (registerTaskDef === undefined || registerTaskDef === true) continue;
+    const other = byName.get(taskDefName) ?? registerTaskDef;
+    byName.set(taskDefName, other);
+    if (isDeepStrictEqual(other, registerTaskDef)) continue;
+    problems.add(
+      `two workers for the task type ${quote(taskDefName)} have a different registerTaskDef, and there is one definition: ` +
+        "give it to one of them",
     );
   }
 }

@@ -1,5 +1,15 @@
+import type { TaskDefFields } from "../conductor/task-def-rules.js";
+import type { Credentials } from "../http/token.js";
 import type { WorkerDefinition, ConductorWorker } from "../worker/define-worker.js";
 import type { Logger } from "../telemetry/logger.js";
+
+/** An access key, for servers that want a token (Orkes). */
+export interface AuthOptions {
+  /** `CONDUCTOR_AUTH_KEY`. */
+  keyId: string;
+  /** Shown in no log, error or inspection. `CONDUCTOR_AUTH_SECRET`. */
+  keySecret: string;
+}
 
 /** The options of a `TaskHandler`. Where an environment variable is named, it wins over the option. */
 export interface TaskHandlerOptions {
@@ -8,6 +18,11 @@ export interface TaskHandlerOptions {
    * credentials, query or hash. `CONDUCTOR_SERVER_URL`.
    */
   serverUrl?: string;
+  /**
+   * The access key that tokens are asked for with. Default: none, and requests go without a token. The environment's
+   * `CONDUCTOR_AUTH_KEY` and `CONDUCTOR_AUTH_SECRET` win, both together.
+   */
+  auth?: AuthOptions;
   /** What to run. At least one; a task type (in one domain) once. */
   workers: readonly (WorkerDefinition | ConductorWorker)[];
   /**
@@ -21,6 +36,17 @@ export interface TaskHandlerOptions {
    * `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
    */
   stallTimeoutSeconds?: number;
+  /**
+   * How many polls the server may hold for this process at once, 1 to 1000. Each occupies one of its threads (200 by
+   * default); with more task types than that, those without work lately are watched by the sizes of their queues.
+   * Default 16.
+   */
+  maxHeldPolls?: number;
+  /**
+   * Whether the task types that usually come next in a workflow look for their task as soon as one is acknowledged.
+   * Default true.
+   */
+  followWorkflows?: boolean;
   /** A pino logger, or anything of its shape. Default: pino, JSON to stdout, level `CONDUCTOR_LOG_LEVEL` or `info`. */
   logger?: Logger;
 }
@@ -45,6 +71,8 @@ export interface WorkerConfig {
   readonly onDrainDeadline: "handBack" | "fail";
   /** The input is the task's `inputData` for `defineWorker`; the whole task for a worker of the official SDK's shape. */
   readonly takesTask: boolean;
+  /** What is registered at start: a definition if there is none (`true`), or these fields of it. Absent: nothing. */
+  readonly registerTaskDef?: true | TaskDefFields;
   readonly execute: WorkerDefinition["execute"];
   readonly sources: Readonly<Record<string, Source>>;
 }
@@ -53,9 +81,13 @@ export interface WorkerConfig {
 export interface HandlerConfig {
   /** Ends in `/api`, without a slash after it. */
   readonly serverUrl: string;
+  /** Absent: requests go without a token. */
+  readonly auth?: Credentials;
   readonly requestTimeoutMs: number;
   readonly stallTimeoutSeconds: number;
   readonly logLevel: string;
+  readonly maxHeldPolls: number;
+  readonly followWorkflows: boolean;
   readonly workers: readonly WorkerConfig[];
   readonly sources: Readonly<Record<string, Source>>;
   /** Things that are odd but not wrong (an unknown variable of a known worker): one log line each. */

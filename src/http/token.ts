@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { Clock } from "../clock.js";
 import type { Exchange, HttpRequest, Transport } from "./exchange.js";
+import { notSent } from "./fault.js";
 
 /** A string that shows itself to nobody who does not ask for it by name. */
 export class Secret {
@@ -38,56 +39,79 @@ export type TokenAnswer =
   | { readonly kind: "token"; readonly token: string }
   /** The server has no token endpoint: it wants none. */
   | { readonly kind: "anonymous" }
+  /** `exchange` is what the request that wanted the token ends in. */
   | { readonly kind: "failed"; readonly exchange: Exchange };
+
+/** For logs. `message` is free of secrets. */
+export type TokenEvent =
+  { readonly kind: "obtained" | "anonymous" } | { readonly kind: "failed"; readonly message: string };
+
+export interface TokenSourceOptions {
+  readonly transport: Transport;
+  readonly credentials: Credentials;
+  readonly clock: Clock;
+  /** Total time of one request for a token, in ms. */
+  readonly deadlineMs: number;
+  readonly onEvent: (event: TokenEvent) => void;
+}
 
 /** What a token is worth when it does not say so itself, in ms. */
 const DEFAULT_LIFETIME_MS = 45 * 60_000;
 /** The share of its lifetime after which a token is replaced in the background. */
 const REFRESH_SHARE = 0.8;
 const MIN_REFRESH_MS = 10_000;
-/** Between two attempts in the background, in ms. */
-const BACKGROUND_PAUSE_MS = 30_000;
+/** Between two attempts in the background: this share of the lifetime, within these limits, in ms. */
+const PAUSE_SHARE = 0.05;
+const MIN_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 30_000;
 
 /**
  * The one token of a process. It is asked for on a path of its own that needs no token, with a deadline of its own, by
- * one request at a time; who waits for it waits for that deadline at most.
+ * one request at a time; who waits for it brings a deadline, too. It sets no timers: use makes it refresh.
  */
 export class TokenSource {
-  readonly #transport: Transport;
-  readonly #credentials: Credentials;
-  readonly #clock: Clock;
-  readonly #deadlineMs: number;
+  readonly #options: TokenSourceOptions;
+  readonly #redact: (text: string) => string;
   #token: string | undefined;
+  /** The server has said of `#token` that it is no good. */
+  #isDead = false;
   #refreshAt = Infinity;
+  #pauseMs = MAX_PAUSE_MS;
   #anonymous = false;
   #asking: Promise<TokenAnswer> | undefined;
 
-  constructor(transport: Transport, credentials: Credentials, clock: Clock, deadlineMs: number) {
-    this.#transport = transport;
-    this.#credentials = credentials;
-    this.#clock = clock;
-    this.#deadlineMs = deadlineMs;
+  constructor(options: TokenSourceOptions) {
+    this.#options = options;
+    this.#redact = redactor(options.credentials.keySecret.reveal());
   }
 
-  /** What is known without asking; `undefined` before the first answer. Old tokens are replaced in the background. */
-  get current(): TokenAnswer | undefined {
+  /** What is known without asking; `undefined`: ask. A token that grows old is replaced in the background. */
+  known(): Exclude<TokenAnswer, { kind: "failed" }> | undefined {
     if (this.#anonymous) return { kind: "anonymous" };
-    if (this.#token === undefined) return undefined;
-    if (this.#clock.now() >= this.#refreshAt) {
-      this.#refreshAt = this.#clock.now() + BACKGROUND_PAUSE_MS;
-      void this.ask(this.#token);
+    if (this.#token === undefined || this.#isDead) return undefined;
+    const now = this.#options.clock.now();
+    if (now >= this.#refreshAt) {
+      this.#refreshAt = now + this.#pauseMs;
+      void this.#askOnce();
     }
     return { kind: "token", token: this.#token };
   }
 
   /**
-   * A token other than `rejected` (`undefined`: the request was sent without one). Asks the server only if the rejected
-   * one is still the present one: somebody else may have replaced it meanwhile. Never rejects.
+   * A token other than `rejected` (`undefined`: the request went without one). Asks the server only if the rejected one
+   * is still the present one: somebody else may have replaced it meanwhile. Never rejects.
+   *
+   * @param isDead the server named the token as the reason. Otherwise it stays in use until there is another.
    */
-  ask(rejected: string | undefined): Promise<TokenAnswer> {
-    if (this.#token !== undefined && this.#token !== rejected) {
+  replace(rejected: string | undefined, isDead: boolean): Promise<TokenAnswer> {
+    if (this.#token !== undefined && !this.#isDead && this.#token !== rejected) {
       return Promise.resolve({ kind: "token", token: this.#token });
     }
+    if (isDead && this.#token !== undefined) this.#isDead = true;
+    return this.#askOnce();
+  }
+
+  #askOnce(): Promise<TokenAnswer> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
@@ -95,32 +119,102 @@ export class TokenSource {
   }
 
   async #ask(): Promise<TokenAnswer> {
-    const { keyId, keySecret } = this.#credentials;
+    const { transport, credentials, clock, deadlineMs } = this.#options;
     const request: HttpRequest = {
       lane: "main",
       method: "POST",
       path: "/token",
       pathTemplate: "/token",
-      body: JSON.stringify({ keyId, keySecret: keySecret.reveal() }),
-      deadlineMs: this.#deadlineMs,
+      body: JSON.stringify({ keyId: credentials.keyId, keySecret: credentials.keySecret.reveal() }),
+      deadlineMs,
     };
-    const exchange = await this.#transport.request(request);
-    if (exchange.kind === "answered" && exchange.status === 404) {
+    const exchange = await transport.request(request);
+    const hasUsableToken = this.#token !== undefined && !this.#isDead;
+    // While a token works there is a token endpoint; such a 404 is a proxy's, or of a server that restarts.
+    if (exchange.kind === "answered" && exchange.status === 404 && !hasUsableToken) {
       this.#anonymous = true;
       this.#token = undefined;
+      this.#isDead = false;
+      this.#tell({ kind: "anonymous" });
       return { kind: "anonymous" };
     }
-    if (exchange.kind !== "answered" || exchange.status >= 300) return { kind: "failed", exchange };
-    const token = tokenIn(exchange.body);
+    const token = exchange.kind === "answered" && exchange.status < 300 ? tokenIn(exchange.body) : undefined;
     if (token === undefined) {
-      const message = "the token endpoint's answer contains no token";
-      return { kind: "failed", exchange: { kind: "notSent", fault: { code: "MALFORMED_RESPONSE", message } } };
+      const failure = asTokenFailure(exchange, this.#redact);
+      this.#tell({ kind: "failed", message: failure.message });
+      return { kind: "failed", exchange: failure.exchange };
     }
     this.#anonymous = false;
     this.#token = token;
-    const lifetimeMs = lifetimeOf(token, this.#clock.wallNow()) ?? DEFAULT_LIFETIME_MS;
-    this.#refreshAt = this.#clock.now() + Math.max(MIN_REFRESH_MS, lifetimeMs * REFRESH_SHARE);
+    this.#isDead = false;
+    const lifetimeMs = lifetimeOf(token, clock.wallNow()) ?? DEFAULT_LIFETIME_MS;
+    this.#refreshAt = clock.now() + Math.max(MIN_REFRESH_MS, lifetimeMs * REFRESH_SHARE);
+    this.#pauseMs = Math.min(Math.max(lifetimeMs * PAUSE_SHARE, MIN_PAUSE_MS), MAX_PAUSE_MS);
+    this.#tell({ kind: "obtained" });
     return { kind: "token", token };
+  }
+
+  #tell(event: TokenEvent): void {
+    try {
+      this.#options.onEvent(event);
+    } catch {
+      // A listener cannot cost us the token.
+    }
+  }
+}
+
+/** Statuses below 500 that say "not now". */
+const PASSING_STATUSES = new Set([408, 425, 429]);
+
+/**
+ * What a request ends in that got no token. It was not sent, whatever became of the request for the token. And a refusal
+ * of the key must not be taken for one of the request (a 400 would end a result for good): all that is the key's fault is
+ * a 401, all that passes a 503.
+ */
+export function asTokenFailure(
+  exchange: Exchange,
+  redact: (text: string) => string,
+): { readonly exchange: Exchange; readonly message: string } {
+  if (exchange.kind !== "answered") {
+    // Without its cause: a parser's error carries what came over the wire.
+    const message = `no token: POST /token: ${redact(exchange.fault.message)}`;
+    return { exchange: notSent(exchange.fault.code, message), message };
+  }
+  const { status, retryAfterMs } = exchange;
+  if (status < 400) {
+    const message = `no token: POST /token was answered with HTTP ${status} and no token`;
+    return { exchange: notSent("MALFORMED_RESPONSE", message), message };
+  }
+  const passes = status >= 500 || PASSING_STATUSES.has(status);
+  const message = `no token: POST /token was answered with HTTP ${status}${redact(saidIn(exchange.body))}`;
+  const shownStatus = passes ? 503 : 401;
+  const body = JSON.stringify({ status: shownStatus, message, retryable: passes });
+  const answer = { kind: "answered", status: shownStatus, body, contentType: "application/json" } as const;
+  return { exchange: retryAfterMs === undefined ? answer : { ...answer, retryAfterMs }, message };
+}
+
+/** Takes a secret out of a text, plain, as it stands in JSON and as it stands in a URL. */
+export function redactor(secret: string): (text: string) => string {
+  const forms = new Set([secret, JSON.stringify(secret).slice(1, -1), inUrl(secret)]);
+  forms.delete("");
+  return (text) => [...forms].reduce((shown, form) => shown.replaceAll(form, "[secret]"), text);
+}
+
+function inUrl(secret: string): string {
+  try {
+    return encodeURIComponent(secret);
+  } catch {
+    return ""; // half a surrogate pair
+  }
+}
+
+/** The server's own words: short, and none of a body that is not Conductor's. */
+function saidIn(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    return typeof message === "string" && message !== "" ? `: ${message.slice(0, 500)}` : "";
+  } catch {
+    return "";
   }
 }
 
@@ -134,11 +228,17 @@ function tokenIn(body: string): string | undefined {
   }
 }
 
-/** How long a JWT is still good for, in ms; `undefined` when it is none or does not say. */
+/** How long a JWT is good for, in ms; `undefined` when it is none or does not say. */
 function lifetimeOf(token: string, nowMs: number): number | undefined {
   try {
-    const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { exp?: unknown };
-    return typeof payload.exp === "number" ? payload.exp * 1000 - nowMs : undefined;
+    const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<
+      string,
+      unknown
+    >;
+    const { exp, iat } = payload;
+    if (typeof exp !== "number") return undefined;
+    // By the server's clock where it says so: ours may be wrong.
+    return typeof iat === "number" ? (exp - iat) * 1000 : exp * 1000 - nowMs;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 
-import type { Task, TaskResult } from "../conductor/types.js";
+import type { Task, TaskDef, TaskResult } from "../conductor/types.js";
 import { ConfigurationError } from "../errors.js";
 import type { InProgress } from "./in-progress.js";
 import type { TaskContext } from "./task-context.js";
@@ -31,6 +31,12 @@ export interface WorkerOptions {
    * Default `handBack`. `ON_DRAIN_DEADLINE`.
    */
   onDrainDeadline?: "handBack" | "fail";
+  /**
+   * Register the task definition at start, in the background. `true`: create it with Conductor's defaults if there is
+   * none. An object: write these fields over the definition where they differ, and keep the rest. Default false.
+   * `REGISTER_TASK_DEF` switches it on or off.
+   */
+  registerTaskDef?: boolean | Readonly<Partial<TaskDef>>;
 }
 
 /** The function of a worker: input in, output out. */
@@ -61,6 +67,7 @@ const WORKER_OPTIONS = {
   longPollMs: true,
   paused: true,
   onDrainDeadline: true,
+  registerTaskDef: true,
 } satisfies Record<keyof WorkerSpec<never, unknown>, true>;
 
 /** The names of all that a worker is made of. */

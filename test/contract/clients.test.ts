@@ -16,7 +16,8 @@ onEveryTarget("clients", (target) => {
   });
   afterAll(() => client.close());
 
-  const refused = (status: number) => expect.objectContaining({ name: "ConductorError", code: "SERVER_REFUSED", status });
+  const refused = (status: number): unknown =>
+    expect.objectContaining({ name: "ConductorError", code: "SERVER_REFUSED", status });
 
   /** A workflow of one task, registered. */
   const oneTask = async (more: object = {}) => {
@@ -46,16 +47,22 @@ onEveryTarget("clients", (target) => {
 
     it("that do not exist are refused", async () => {
       const none = fresh("none");
-      await expect(client.metadata.getTaskDef(none)).rejects.toMatchObject({ status: 404, serverMessage: expect.stringContaining(none) });
+      await expect(client.metadata.getTaskDef(none)).rejects.toMatchObject({
+        status: 404,
+        serverMessage: expect.stringContaining(none),
+      });
       await expect(client.metadata.updateTaskDef({ name: none })).rejects.toEqual(refused(404));
-      await expect(client.metadata.deleteTaskDef(none)).rejects.toEqual(refused(500));
+      await expect(client.metadata.deleteTaskDef(none)).rejects.toEqual(refused(target.isRedis ? 404 : 500));
     });
 
     it("that are not valid are refused as a whole, and say why", async () => {
       const [good, bad] = [fresh("good"), fresh("bad")];
       await expect(
         client.metadata.registerTaskDefs([{ name: good }, { name: bad, responseTimeoutSeconds: 0 }]),
-      ).rejects.toMatchObject({ status: 400, validationErrors: [expect.objectContaining({ message: expect.any(String) })] });
+      ).rejects.toMatchObject({
+        status: 400,
+        validationErrors: [expect.objectContaining({ message: expect.any(String) })],
+      });
       await expect(client.metadata.getTaskDef(good)).rejects.toEqual(refused(404));
     });
 
@@ -99,7 +106,10 @@ onEveryTarget("clients", (target) => {
       };
       const [plain, named] = [fresh("plain"), fresh("named")];
       expect(await register(plain, true)).toMatchObject({ retryCount: 3, retryDelaySeconds: 60 });
-      expect(await register(named, { retryCount: 1, description: "d" })).toMatchObject({ retryCount: 1, description: "d" });
+      expect(await register(named, { retryCount: 1, description: "d" })).toMatchObject({
+        retryCount: 1,
+        description: "d",
+      });
       expect(await register(named, true)).toMatchObject({ retryCount: 1 });
       expect(await register(named, { retryCount: 2 })).toMatchObject({ retryCount: 2, description: "d" });
     });
@@ -136,7 +146,9 @@ onEveryTarget("clients", (target) => {
       await expect(client.metadata.registerWorkflowDef(invalid)).rejects.toEqual(refused(400));
       await expect(client.metadata.registerWorkflowDefs([good, invalid])).rejects.toEqual(refused(400));
       await expect(client.metadata.getWorkflowDef(good.name)).rejects.toEqual(refused(404));
-      await expect(client.metadata.deleteWorkflowDef(fresh("none"), 1)).rejects.toMatchObject({ code: "SERVER_REFUSED" });
+      await expect(client.metadata.deleteWorkflowDef(fresh("none"), 1)).rejects.toMatchObject({
+        code: "SERVER_REFUSED",
+      });
     });
   });
 
@@ -145,14 +157,22 @@ onEveryTarget("clients", (target) => {
       const { name } = await oneTask();
       const { workflows } = client;
       const workflowId = await workflows.start({ name, input: { a: 1 }, correlationId: "c1" });
-      expect(await workflows.get(workflowId)).toMatchObject({ workflowId, status: "RUNNING", input: { a: 1 }, tasks: [{}] });
+      expect(await workflows.get(workflowId)).toMatchObject({
+        workflowId,
+        status: "RUNNING",
+        input: { a: 1 },
+        tasks: [{}],
+      });
       expect((await workflows.get(workflowId, { includeTasks: false })).tasks).toEqual([]);
       const plain = await workflows.getStatus(workflowId);
       expect(plain).toMatchObject({ workflowId, status: "RUNNING", correlationId: "c1" });
       const full = await workflows.getStatus(workflowId, { includeOutput: true, includeVariables: true });
       expect(full.output).toEqual({});
       await workflows.terminate(workflowId, "enough & more");
-      expect(await workflows.get(workflowId)).toMatchObject({ status: "TERMINATED", reasonForIncompletion: "enough & more" });
+      expect(await workflows.get(workflowId)).toMatchObject({
+        status: "TERMINATED",
+        reasonForIncompletion: "enough & more",
+      });
     });
 
     it("that do not exist are refused", async () => {
@@ -171,6 +191,10 @@ onEveryTarget("clients", (target) => {
       const ids = await Promise.all([1, 2, 3].map(() => workflows.start({ name })));
       const query = `workflowType='${name}' AND status='RUNNING'`;
       const first = await workflows.search({ query, size: 2 });
+      if (target.isRedis) {
+        expect(first).toEqual({ totalHits: 0, results: [] });
+        return;
+      }
       expect(first.totalHits).toBe(3);
       const rest = await workflows.search({ query, start: 2, size: 2 });
       const found = [...first.results, ...rest.results];
@@ -197,7 +221,9 @@ onEveryTarget("clients", (target) => {
       const { type, name } = await oneTask();
       const { workflows, tasks } = client;
       const workflowId = await workflows.start({ name });
-      await tasks.update(resultFor(await pollOne(type), { status: "FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion: "no" }));
+      await tasks.update(
+        resultFor(await pollOne(type), { status: "FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion: "no" }),
+      );
       expect((await workflows.waitFor(workflowId, { timeoutMs: 10_000 })).status).toBe("FAILED");
     });
   });
@@ -217,7 +243,7 @@ describe("tasks", () => {
       const { taskId } = task!;
       expect(await tasks.logs(taskId)).toEqual([]);
       await tasks.log(taskId, "a line");
-      expect(await tasks.logs(taskId)).toMatchObject([{ log: "a line" }]);
+      expect(await tasks.logs(taskId)).toMatchObject(target.isRedis ? [] : [{ log: "a line" }]);
       const result = { taskId, workflowInstanceId: workflowId, status: "COMPLETED" as const, outputData: { a: 1 } };
       expect(await tasks.updateV2(result)).toBeUndefined();
       await tasks.update(result);

@@ -231,6 +231,10 @@ onEveryTarget("endpoints", (target) => {
         results: { workflowId: string; workerId?: string; scheduledTime?: string }[];
       };
     const tasks = await search("/tasks/search", `taskType='${type}' AND status='IN_PROGRESS'`);
+    if (target.isRedis) {
+      expect(tasks).toEqual({ totalHits: 0, results: [] });
+      return;
+    }
     expect(tasks).toMatchObject({ totalHits: 1, results: [{ taskId: mine.taskId, status: "IN_PROGRESS" }] });
     expect(tasks.results[0]?.workerId).toBeUndefined();
     expect(tasks.results[0]?.scheduledTime).toMatch(/^\d{4}-\d\d-\d\dT/);
@@ -248,6 +252,10 @@ onEveryTarget("endpoints", (target) => {
     const { taskId } = await pollOne(type);
     expect((await get(`/tasks/${taskId}/log`)).status).toBe(204);
     expect((await call(target, "POST", `/tasks/${taskId}/log`, '"quoted"')).status).toBe(200);
+    if (target.isRedis) {
+      expect((await get(`/tasks/${taskId}/log`)).status).toBe(204);
+      return;
+    }
     expect((await get(`/tasks/${taskId}/log`)).json).toMatchObject([{ log: '"quoted"', taskId }]);
     const logs = Array.from({ length: 15 }, (_, index) => ({ log: `line ${index}`, createdTime: 1000 + index }));
     await update(await words.task(taskId), { logs });

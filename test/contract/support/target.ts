@@ -12,6 +12,8 @@ export interface Target {
   baseUrl: string;
   readonly kind: QueueKind;
   readonly isEmbedded: boolean;
+  /** Redis, set up without an index as it is by default: search finds nothing and task logs are not kept. */
+  readonly isRedis: boolean;
   /** Lets time pass: by turning the clock where there is one to turn, else by waiting. */
   pass(ms: number): Promise<void>;
 }
@@ -27,6 +29,7 @@ export function onEveryTarget(title: string, declare: (target: Target) => void):
         baseUrl: serverUrl,
         kind: serverKind,
         isEmbedded: false,
+        isRedis: serverKind === "eager",
         pass: async (ms) => {
           await sleep(ms + 50);
         },
@@ -41,6 +44,7 @@ export function onEveryTarget(title: string, declare: (target: Target) => void):
         baseUrl: "",
         kind,
         isEmbedded: true,
+        isRedis: false,
         pass: async (ms) => {
           await conductor?.advance(ms);
         },

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { describeHandler, describeWorker } from "../../../src/config/describe.js";
+import type { WorkerOptions } from "../../../src/worker/define-worker.js";
 import { resolve, resolveGreet } from "./support.js";
 
 it("says on one line what a worker was resolved to and from where", () => {
@@ -24,7 +25,25 @@ it("stays on one line whatever the values are", () => {
 
 it("says what the process was resolved to", () => {
   expect(describeHandler(resolve({ stallTimeoutSeconds: 0 }, { CONDUCTOR_SERVER_URL: "http://c:1/" }))).toBe(
-    "ostinato: serverUrl=http://c:1/api (env CONDUCTOR_SERVER_URL) requestTimeoutMs=10000 " +
+    "ostinato: serverUrl=http://c:1/api (env CONDUCTOR_SERVER_URL) auth=none requestTimeoutMs=10000 " +
       "stallTimeoutSeconds=off (code) logLevel=info workers=1",
+  );
+});
+
+it("says that there is a key and where from, and not which", () => {
+  const env = { CONDUCTOR_AUTH_KEY: "the-key", CONDUCTOR_AUTH_SECRET: "the-secret" };
+  const line = describeHandler(resolve({}, env));
+  expect(line).toContain(" auth=key (env CONDUCTOR_AUTH_KEY) ");
+  expect(line).not.toMatch(/the-key|the-secret/);
+});
+
+it("says what is registered, where somebody has set it", () => {
+  const fields = { registerTaskDef: { retryCount: 1, timeoutSeconds: 0 } } as WorkerOptions;
+  const variable = "CONDUCTOR_WORKER_GREET_REGISTER_TASK_DEF";
+  expect(describeWorker(resolveGreet())).not.toContain("registerTaskDef");
+  expect(describeWorker(resolveGreet(fields))).toMatch(/ registerTaskDef=retryCount,timeoutSeconds \(code\)$/);
+  expect(describeWorker(resolveGreet({}, { [variable]: "1" }))).toContain(` registerTaskDef=true (env ${variable})`);
+  expect(describeWorker(resolveGreet(fields, { [variable]: "0" }))).toContain(
+    ` registerTaskDef=false (env ${variable})`,
   );
 });

@@ -65,6 +65,7 @@ describe("options that do not exist", () => {
     [{ stallTimeout: 5 }, "did you mean stallTimeoutSeconds?"],
     [{ url: "http://x" }, "option url is called serverUrl here"],
     [{ client: {} }, "serverUrl"],
+    [{ keySecret: "x" }, "option keySecret is called auth: { keyId, keySecret } here"],
     [{ concurrency: 5 }, "belongs to a worker, not to the handler: set concurrency on each worker"],
     [{ threadCount: 5 }, "set concurrency on each worker"],
     [{ pollInterval: 5 }, "does not exist and is not needed"],
@@ -82,6 +83,8 @@ describe("options that do not exist", () => {
     [{ pollTimeout: 5 }, "is called longPollMs here"],
     [{ pollInterval: 5 }, "does not exist and is not needed: a poll waits on the server"],
     [{ leaseExtendEnabled: true }, "the lease is always extended"],
+    [{ taskDef: {} }, "are given to registerTaskDef: { … }"],
+    [{ registerTaskDefs: true }, "did you mean registerTaskDef?"],
     [{ constructor: 5 }, "option constructor does not exist"],
   ])("worker: %o", (options, message) => {
     expect(problemsOf({ workers: [worker("greet", options as WorkerOptions)] })).toEqual([

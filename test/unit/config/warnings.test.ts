@@ -52,7 +52,6 @@ describe("variables that are not read", () => {
     "conductor.worker.",
     "conductor.worker.greet",
     "CONDUCTOR_WORKER_",
-    "CONDUCTOR_AUTH_KEY",
     "PATH",
   ])("%s is nobody's business here", (name) => {
     expect(warningsOf({ [name]: "600" })).toEqual([]);

@@ -82,6 +82,6 @@ describe("defineWorker", () => {
   });
 
   it("has its names listed once", () => {
-    expect(new Set(WORKER_OPTION_NAMES).size).toBe(9);
+    expect(new Set(WORKER_OPTION_NAMES).size).toBe(10);
   });
 });
