@@ -8,8 +8,11 @@ import { COLOURED, isFlawless, type Outcome, PLAIN, reportLines } from "./report
 import { taskDefs, workflowDef } from "./workflow.js";
 import { workers } from "./workers.js";
 
-/** When no order has ended for this long, something is wrong that waiting will not mend. */
-const PATIENCE_MS = 60_000;
+/**
+ * When no order has ended for this long, something is wrong that waiting will not mend. A server that was killed needs
+ * its boot, and more than a minute to notice what nobody reported meanwhile.
+ */
+const PATIENCE_MS = 240_000;
 const REFRESH_EVERY_MS = 100;
 const DRAIN_TIMEOUT_MS = 10_000;
 /** A terminal's Ctrl-C may arrive twice, by way of npm; what comes later is meant. */

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConductorError, type TaskHandler, type WorkflowClient, type WorkflowStatus } from "ostinato";
 import { LAST_TASK, WORKFLOW_NAME } from "./workflow.js";
@@ -8,6 +9,9 @@ const MAX_OPEN_ORDERS = 60;
 const LOOK_EVERY_MS = 2_000;
 /** After a server that could not be reached, in ms. */
 const RECONNECT_MS = 500;
+
+/** Orders of this run, among those of others on the same server. */
+const RUN = randomUUID();
 
 /** How far the orders have come. */
 export interface OrderCounts {
@@ -55,16 +59,27 @@ export async function runOrders({ handler, workflows, counts, signal, onEnded }:
 
 /** The id of the new workflow; `undefined` when the signal came first. */
 async function start(workflows: WorkflowClient, orderNumber: number, signal: AbortSignal): Promise<string | undefined> {
+  const correlationId = `${RUN}-${orderNumber}`;
+  let mayBePlaced = false;
   while (!signal.aborted) {
     try {
-      return await workflows.start({ name: WORKFLOW_NAME, version: 1, input: { orderNumber } });
+      // An order must not be placed twice: where it is open whether it was, look first.
+      const placed = mayBePlaced ? await find(workflows, correlationId) : undefined;
+      return (
+        placed ?? (await workflows.start({ name: WORKFLOW_NAME, version: 1, correlationId, input: { orderNumber } }))
+      );
     } catch (error) {
-      // Only where the request certainly was not sent: an order must not be placed twice.
-      if (!(error instanceof ConductorError && error.code === "CONNECT_FAILED")) throw error;
+      if (!(error instanceof ConductorError && (error.retryable || error.status === undefined))) throw error;
+      mayBePlaced ||= error.code !== "CONNECT_FAILED";
       await pause(RECONNECT_MS, signal);
     }
   }
   return undefined;
+}
+
+async function find(workflows: WorkflowClient, correlationId: string): Promise<string | undefined> {
+  const { results } = await workflows.search({ query: `correlationId='${correlationId}'`, size: 1 });
+  return results[0]?.workflowId;
 }
 
 /** The status a workflow ended with; `undefined` when the signal came first. The server has the last word. */

@@ -144,7 +144,9 @@ onEveryTarget("data between tasks", (target) => {
     const ended = await workflow(workflowId);
     expect(ended.status).toBe("FAILED");
     const statusOf = (reference: string) => ended.tasks.find((t) => t.referenceTaskName === reference)?.status;
-    expect([statusOf("bad"), statusOf("good"), statusOf("join")]).toEqual(["FAILED", "CANCELED", "CANCELED"]);
+    expect([statusOf("bad"), statusOf("good")]).toEqual(["FAILED", "CANCELED"]);
+    // A real server may have looked at the JOIN in between, and failed it.
+    expect(statusOf("join")).toMatch(target.isEmbedded ? /^CANCELED$/ : /^(CANCELED|FAILED)$/);
     expect(await poll(good)).toEqual([]);
   });
 

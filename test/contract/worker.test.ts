@@ -36,7 +36,7 @@ onEveryTarget("a worker", (target) => {
     }
   }
 
-  it("does the tasks of a sequence of its own type, each once", async () => {
+  it.concurrent("does the tasks of a sequence of its own type, each once", async () => {
     const type = await taskType({ responseTimeoutSeconds: HOUR_SECONDS });
     const tasks = ["a", "b", "c"].map((taskReferenceName) => ({ name: type, taskReferenceName }));
     const name = await workflowDef(tasks);
@@ -53,34 +53,37 @@ onEveryTarget("a worker", (target) => {
     expect(new Set(executed).size).toBe(60);
   });
 
-  it("a task in a poll's answer that was cut off is run within seconds, not after its response timeout", async () => {
-    const { type, workflowName, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
-    const lost: string[] = [];
-    let runs = 0;
-    const execute = () => {
-      runs += 1;
-      return {};
-    };
-    // Waits until the first one is done, so that a poll is held when the second one comes.
-    await withWorker(type, { execute }, async (handler, proxy) => {
-      handler.on("taskHandedBack", ({ reason }) => lost.push(reason));
-      await eventually(workflowId, "COMPLETED");
-      const cuts = proxy.cutNextAnswer({
-        when: (head) => head.includes("/tasks/poll/batch/") && !head.includes("timeout=0"),
+  it.concurrent(
+    "a task in a poll's answer that was cut off is run within seconds, not after its response timeout",
+    async () => {
+      const { type, workflowName, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
+      const lost: string[] = [];
+      let runs = 0;
+      const execute = () => {
+        runs += 1;
+        return {};
+      };
+      // Waits until the first one is done, so that a poll is held when the second one comes.
+      await withWorker(type, { execute }, async (handler, proxy) => {
+        handler.on("taskHandedBack", ({ reason }) => lost.push(reason));
+        await eventually(workflowId, "COMPLETED");
+        const cuts = proxy.cutNextAnswer({
+          when: (head) => head.includes("/tasks/poll/batch/") && !head.includes("timeout=0"),
+        });
+        const second = await start(workflowName);
+        await waitFor(() => cuts.heads.length > 0, { what: "an answer to be cut off" });
+        await waitFor(async () => (await workflow(second)).status === "COMPLETED", {
+          boundMs: 15_000,
+          everyMs: 50,
+          what: "the lost task to be done",
+        });
       });
-      const second = await start(workflowName);
-      await waitFor(() => cuts.heads.length > 0, { what: "an answer to be cut off" });
-      await waitFor(async () => (await workflow(second)).status === "COMPLETED", {
-        boundMs: 15_000,
-        everyMs: 50,
-        what: "the lost task to be done",
-      });
-    });
-    expect(runs).toBe(2);
-    expect(lost.filter((reason) => reason === "lost").length).toBeLessThanOrEqual(1);
-  });
+      expect(runs).toBe(2);
+      expect(lost.filter((reason) => reason === "lost").length).toBeLessThanOrEqual(1);
+    },
+  );
 
-  it("a task that came along with an update whose answer was cut off is run within seconds", async () => {
+  it.concurrent("a task that came along with an update whose answer was cut off is run within seconds", async () => {
     const type = await taskType({ responseTimeoutSeconds: HOUR_SECONDS });
     const name = await workflowDef([{ name: type, taskReferenceName: "only" }]);
     const ids = await Promise.all(Array.from({ length: 12 }, () => start(name)));
@@ -103,7 +106,7 @@ onEveryTarget("a worker", (target) => {
     expect([...runs.values()]).toEqual(Array<number>(12).fill(1));
   });
 
-  it("inProgress gives the task back with its output, and it is there the next time", async () => {
+  it.concurrent("inProgress gives the task back with its output, and it is there the next time", async () => {
     const { type, workflowId } = await oneTask();
     const seen: unknown[] = [];
     const execute: Spec["execute"] = (_input, ctx) => {
@@ -120,93 +123,102 @@ onEveryTarget("a worker", (target) => {
     ]);
   });
 
-  it("a hand-back whose answer was cut off is not repeated: it would take the task from whoever has it", async () => {
-    const { type, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
-    let handBacks = 0;
-    await withWorker(
-      type,
-      { execute: () => inProgress({ callbackAfterSeconds: 0, output: { kept: 1 } }) },
-      async (handler, proxy) => {
-        const cuts = proxy.cutNextAnswer({ when: (head) => head.startsWith("POST") && head.includes("/tasks ") });
-        await waitFor(() => cuts.heads.length > 0, { what: "the hand-back's answer to be cut off" });
-        handBacks = cuts.heads.length;
-        // Another worker takes it: from now on every update by the first one would be a theft.
-        handler.pause();
-        let taken: { taskId: string; outputData: unknown } | undefined;
-        await waitFor(
-          async () => {
-            const polled = (await get(`/tasks/poll/batch/${type}?workerid=other&timeout=100`)).json as {
-              taskId: string;
-              outputData: unknown;
-            }[];
-            taken = polled[0];
-            return taken !== undefined;
-          },
-          { boundMs: 10_000, what: "another worker to get the task" },
-        );
-        expect(taken?.outputData).toEqual({ kept: 1 });
-        await new Promise((resolve) => setTimeout(resolve, 1_500));
-        expect(await task(taken!.taskId)).toMatchObject({ status: "IN_PROGRESS", workerId: "other" });
-        await post("/tasks", {
-          taskId: taken!.taskId,
-          workflowInstanceId: workflowId,
-          status: "COMPLETED",
-          outputData: {},
-        });
-      },
-    );
-    expect(handBacks).toBe(1);
-    expect((await workflow(workflowId)).status).toBe("COMPLETED");
-  });
+  it.concurrent(
+    "a hand-back whose answer was cut off is not repeated: it would take the task from whoever has it",
+    async () => {
+      const { type, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
+      let handBacks = 0;
+      await withWorker(
+        type,
+        { execute: () => inProgress({ callbackAfterSeconds: 0, output: { kept: 1 } }) },
+        async (handler, proxy) => {
+          const cuts = proxy.cutNextAnswer({ when: (head) => head.startsWith("POST") && head.includes("/tasks ") });
+          await waitFor(() => cuts.heads.length > 0, { what: "the hand-back's answer to be cut off" });
+          handBacks = cuts.heads.length;
+          // Another worker takes it: from now on every update by the first one would be a theft.
+          handler.pause();
+          let taken: { taskId: string; outputData: unknown } | undefined;
+          await waitFor(
+            async () => {
+              const polled = (await get(`/tasks/poll/batch/${type}?workerid=other&timeout=100`)).json as {
+                taskId: string;
+                outputData: unknown;
+              }[];
+              taken = polled[0];
+              return taken !== undefined;
+            },
+            { boundMs: 10_000, what: "another worker to get the task" },
+          );
+          expect(taken?.outputData).toEqual({ kept: 1 });
+          await new Promise((resolve) => setTimeout(resolve, 1_500));
+          expect(await task(taken!.taskId)).toMatchObject({ status: "IN_PROGRESS", workerId: "other" });
+          await post("/tasks", {
+            taskId: taken!.taskId,
+            workflowInstanceId: workflowId,
+            status: "COMPLETED",
+            outputData: {},
+          });
+        },
+      );
+      expect(handBacks).toBe(1);
+      expect((await workflow(workflowId)).status).toBe("COMPLETED");
+    },
+  );
 
-  it("at the end of a drain a running task goes back to the queue with what was stored, and no retry is used up", async () => {
-    const { type, workflowId } = await oneTask({ retryCount: 3, responseTimeoutSeconds: HOUR_SECONDS });
-    const handedBack: WorkerEvents["taskHandedBack"][] = [];
-    const reasons: unknown[] = [];
-    let began = 0;
-    const execute: Spec["execute"] = (_input, ctx) => {
-      began += 1;
-      return new Promise((resolve) => {
-        ctx.signal.addEventListener("abort", () => {
-          reasons.push(ctx.signal.reason);
-          resolve({});
+  it.concurrent(
+    "at the end of a drain a running task goes back to the queue with what was stored, and no retry is used up",
+    async () => {
+      const { type, workflowId } = await oneTask({ retryCount: 3, responseTimeoutSeconds: HOUR_SECONDS });
+      const handedBack: WorkerEvents["taskHandedBack"][] = [];
+      const reasons: unknown[] = [];
+      let began = 0;
+      const execute: Spec["execute"] = (_input, ctx) => {
+        began += 1;
+        return new Promise((resolve) => {
+          ctx.signal.addEventListener("abort", () => {
+            reasons.push(ctx.signal.reason);
+            resolve({});
+          });
         });
+      };
+      await withWorker(type, { execute }, async (handler) => {
+        handler.on("taskHandedBack", (event) => handedBack.push(event));
+        await waitFor(() => began === 1, { what: "the task to begin" });
+        await handler.stop({ drainTimeoutMs: 500 });
       });
-    };
-    await withWorker(type, { execute }, async (handler) => {
-      handler.on("taskHandedBack", (event) => handedBack.push(event));
-      await waitFor(() => began === 1, { what: "the task to begin" });
-      await handler.stop({ drainTimeoutMs: 500 });
-    });
-    expect(reasons).toMatchObject([{ code: "STOPPING" }]);
-    expect(handedBack).toMatchObject([{ reason: "stopping" }]);
-    const [only] = (await workflow(workflowId)).tasks;
-    expect(only).toMatchObject({ status: "SCHEDULED", retryCount: 0 });
-  });
+      expect(reasons).toMatchObject([{ code: "STOPPING" }]);
+      expect(handedBack).toMatchObject([{ reason: "stopping" }]);
+      const [only] = (await workflow(workflowId)).tasks;
+      expect(only).toMatchObject({ status: "SCHEDULED", retryCount: 0 });
+    },
+  );
 
-  it("a task whose queue timeout has passed is failed at the end of a drain, not handed back: that would time it out", async () => {
-    const { type, workflowId } = await oneTask({
-      retryCount: 1,
-      pollTimeoutSeconds: 2,
-      timeoutPolicy: "TIME_OUT_WF",
-      responseTimeoutSeconds: HOUR_SECONDS,
-    });
-    let began = 0;
-    const execute = () => {
-      began += 1;
-      return new Promise(() => {});
-    };
-    await withWorker(type, { execute }, async (handler) => {
-      await waitFor(() => began === 1, { what: "the task to begin" });
-      await new Promise((resolve) => setTimeout(resolve, 2_500));
-      await handler.stop({ drainTimeoutMs: 300 });
-    });
-    const seen = await workflow(workflowId);
-    expect(seen.status).toBe("RUNNING");
-    expect(seen.tasks.map(({ status }) => status)).toEqual(["FAILED", "SCHEDULED"]);
-  });
+  it.concurrent(
+    "a task whose queue timeout has passed is failed at the end of a drain, not handed back: that would time it out",
+    async () => {
+      const { type, workflowId } = await oneTask({
+        retryCount: 1,
+        pollTimeoutSeconds: 2,
+        timeoutPolicy: "TIME_OUT_WF",
+        responseTimeoutSeconds: HOUR_SECONDS,
+      });
+      let began = 0;
+      const execute = () => {
+        began += 1;
+        return new Promise(() => {});
+      };
+      await withWorker(type, { execute }, async (handler) => {
+        await waitFor(() => began === 1, { what: "the task to begin" });
+        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        await handler.stop({ drainTimeoutMs: 300 });
+      });
+      const seen = await workflow(workflowId);
+      expect(seen.status).toBe("RUNNING");
+      expect(seen.tasks.map(({ status }) => status)).toEqual(["FAILED", "SCHEDULED"]);
+    },
+  );
 
-  it("a terminated workflow's task is told so, and nothing is reported", async () => {
+  it.concurrent("a terminated workflow's task is told so, and nothing is reported", async () => {
     const { type, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
     const reasons: unknown[] = [];
     const execute: Spec["execute"] = (_input, ctx) =>
@@ -224,7 +236,7 @@ onEveryTarget("a worker", (target) => {
     expect(reasons).toMatchObject([{ code: "TASK_CANCELLED" }]);
   });
 
-  it("a lease is kept for three times the response timeout", async () => {
+  it.concurrent("a lease is kept for three times the response timeout", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 0, responseTimeoutSeconds: 1, timeoutSeconds: 30 });
     const execute = () => new Promise((resolve) => setTimeout(() => resolve({ ok: 1 }), 3_100));
     await withWorker(type, { execute, executionTimeoutMs: 20_000 }, async () => {
