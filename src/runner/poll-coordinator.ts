@@ -22,9 +22,9 @@ const WATCH_INTERVAL_MS = 1_000;
 const STALE_LOOK_MS = 5_000;
 /** An empty held poll that ends this much later than it should says that the server is short of threads. */
 const OVERRUN_MS = 250;
-/** Between two halvings, in ms: what is under way still counts for the last one. */
-const HALVE_PAUSE_MS = 5_000;
-/** After this long without an overrun one more poll may be held, in ms; doubled with each halving. */
+/** Between two cuts, in ms: what is under way still counts for the last one. */
+const CUT_PAUSE_MS = 3_000;
+/** After this long without an overrun one more poll may be held, in ms; doubled with each cut. */
 const RAISE_AFTER_MS = 60_000;
 const MAX_RAISE_AFTER_MS = 900_000;
 
@@ -42,7 +42,7 @@ export class PollCoordinator {
   readonly #holders = new Set<PollMember>();
   readonly #sizes = new Map<PollMember, { size: number; lookedAt: number }>();
   #allowed: number;
-  #halvedAt = -Infinity;
+  #cutAt = -Infinity;
   #raiseAfterMs = RAISE_AFTER_MS;
   #raiseAt = Infinity;
   #watchTimer: Timer;
@@ -81,8 +81,8 @@ export class PollCoordinator {
   }
 
   /** A held poll has ended. `overrunMs`: by how much an empty answer came later than the hold; 0 for any other end. */
-  holdEnded(member: PollMember, overrunMs: number): void {
-    if (overrunMs > OVERRUN_MS) this.#halve();
+  holdEnded(member: PollMember, holdMs: number, overrunMs: number): void {
+    if (overrunMs > OVERRUN_MS) this.#cut(holdMs / (holdMs + overrunMs));
     if (this.#members.length <= this.#allowed) return;
     const next = this.#nextFor(member);
     if (next === undefined && this.#holders.size <= this.#allowed) return;
@@ -121,12 +121,16 @@ export class PollCoordinator {
     return (this.#members.indexOf(member) - after + count) % count;
   }
 
-  #halve(): void {
+  /**
+   * Halves what is held, and more the longer the server let a poll wait for a thread. `served`: the share of the wait
+   * that was the hold itself, which is about the share of all held polls that the server has threads for.
+   */
+  #cut(served: number): void {
     const now = this.#clock.now();
-    if (now - this.#halvedAt < HALVE_PAUSE_MS || this.#allowed <= 1) return;
+    if (now - this.#cutAt < CUT_PAUSE_MS || this.#allowed <= 1) return;
     // What is held counts, not what might be: twenty may be allowed and ten held.
-    this.#allowed = Math.max(1, Math.floor(Math.min(this.#allowed, this.#holders.size) / 2));
-    this.#halvedAt = now;
+    this.#allowed = Math.max(1, Math.floor((Math.min(this.#allowed, this.#holders.size) / 2) * served));
+    this.#cutAt = now;
     this.#raiseAt = now + this.#raiseAfterMs;
     this.#raiseAfterMs = Math.min(this.#raiseAfterMs * 2, MAX_RAISE_AFTER_MS);
     this.#log.debug({ maxHeldPolls: this.#allowed }, "held polls are answered late: holding fewer");

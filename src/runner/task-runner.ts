@@ -323,7 +323,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       else this.#pollFailed(permit, reply, durationMs, until);
       if (plan.kind !== "sweep") {
         const isEmpty = reply.kind === "answered" && reply.value.handOuts.length === 0;
-        this.#parts.coordinator.holdEnded(this, isEmpty ? durationMs - plan.timeoutMs : 0);
+        this.#parts.coordinator.holdEnded(this, plan.timeoutMs, isEmpty ? durationMs - plan.timeoutMs : 0);
       }
     } catch (error) {
       permit.report("overloaded");
