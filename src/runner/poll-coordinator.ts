@@ -159,7 +159,11 @@ export class PollCoordinator {
     if (watched.length === 0 || this.#stopped) return;
     const permit = this.#gate.admit();
     if ("waitMs" in permit) return;
+    const askedAt = this.#clock.now();
     const reply = await this.#api.queueSizes(watched.map((member) => member.queueName));
+    // It takes milliseconds, and waits for a thread like anybody's request: held polls in step may never feel that.
+    const waitedMs = this.#clock.now() - askedAt;
+    if (reply.kind === "answered" && waitedMs > OVERRUN_MS) this.#cut(1);
     if (reply.kind !== "answered") {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);

@@ -41,8 +41,10 @@ export const INITIAL_POLL_STATE: PollState = {
 const TRIAL_AFTER_HITS = 4;
 /** A trial on a patient queue makes one task wait this long, in ms. */
 const TRIAL_MS = 300;
-/** An answer later than this share of the hold came because the hold was over. */
-const LATE_SHARE = 0.8;
+/** The same once the queue was taken for patient: a trial may have been unlucky, and on a patient queue each one costs. */
+const RETRIAL_AFTER_HITS = 1_000;
+/** A patient queue never answers short before its time, so what comes sooner than this before the end is eager, in ms. */
+const AT_THE_END_MS = 5;
 
 /** An empty held poll that ends this much before its hold was not held. */
 const EARLY_SHARE = 0.5;
@@ -63,7 +65,7 @@ export function nextPoll(
   if (now.isProbe || state.backlog || state.sweepNext) return { kind: "sweep", count, timeoutMs: 0 };
   if (count > 1 && now.longPollMs > TRIAL_MS) {
     if (state.isEager === true) return { kind: "hold", count, timeoutMs: now.longPollMs };
-    if (state.isEager === undefined && state.scoutHits >= TRIAL_AFTER_HITS) {
+    if (state.scoutHits >= (state.isEager === undefined ? TRIAL_AFTER_HITS : RETRIAL_AFTER_HITS)) {
       return { kind: "trial", count, timeoutMs: TRIAL_MS };
     }
   }
@@ -98,7 +100,7 @@ function learn(
   const isTold = received > 0 && received < plan.count && plan.timeoutMs > 0;
   if (!isTold) return plan.kind === "trial" ? { ...state, scoutHits: 0 } : state;
   // With fewer than it was asked for it either answered at the first, or waited for more until the end.
-  return { ...state, isEager: durationMs < plan.timeoutMs * LATE_SHARE, scoutHits: 0 };
+  return { ...state, isEager: durationMs < plan.timeoutMs - AT_THE_END_MS, scoutHits: 0 };
 }
 
 /** The state after the server was away: it may have come back as another kind. */

@@ -114,3 +114,38 @@ test("whatever is answered, and however fast: few polls that bring nothing to do
     ),
   );
 });
+
+describe("the kind of queue is learned", () => {
+  const taught = (answers: readonly { received: number; durationMs: number }[]) => {
+    let state = INITIAL_POLL_STATE;
+    for (const { received, durationMs } of answers) {
+      const plan = nextPoll({ ...state, sweepNext: false }, { freeSlots: 10, longPollMs: 2_000, isProbe: false });
+      state = afterPoll({ ...state, sweepNext: false }, plan, { received, useful: received, durationMs });
+    }
+    return nextPoll({ ...state, sweepNext: false }, { freeSlots: 10, longPollMs: 2_000, isProbe: false });
+  };
+  const scouted = Array.from({ length: 4 }, () => ({ received: 1, durationMs: 50 }));
+
+  test("after a few scouts that found something, by a short trial", () => {
+    expect(taught(scouted.slice(1))).toMatchObject({ kind: "scout", count: 1 });
+    expect(taught(scouted)).toMatchObject({ kind: "trial", count: 10, timeoutMs: 300 });
+  });
+
+  test("eager: it answered at the first task, however late in the trial that came", () => {
+    expect(taught([...scouted, { received: 1, durationMs: 20 }])).toMatchObject({ kind: "hold", count: 10 });
+    expect(taught([...scouted, { received: 1, durationMs: 290 }])).toMatchObject({ kind: "hold", count: 10 });
+  });
+
+  test("patient: it waited for the rest; and it is tried again only after a long time", () => {
+    const patient = [...scouted, { received: 1, durationMs: 305 }];
+    expect(taught(patient)).toMatchObject({ kind: "scout", count: 1 });
+    const many = Array.from({ length: 999 }, () => ({ received: 1, durationMs: 50 }));
+    expect(taught([...patient, ...many])).toMatchObject({ kind: "scout" });
+    expect(taught([...patient, ...many, { received: 1, durationMs: 50 }])).toMatchObject({ kind: "trial" });
+  });
+
+  test("what was taken for eager and waits all the same is patient", () => {
+    const mistaken = [...scouted, { received: 1, durationMs: 20 }, { received: 1, durationMs: 2_001 }];
+    expect(taught(mistaken)).toMatchObject({ kind: "scout" });
+  });
+});
