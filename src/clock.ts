@@ -16,6 +16,11 @@ export interface Clock {
   clearTimer(timer: Timer): void;
 }
 
+/** Resolves after `ms` by that clock. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, ms));
+}
+
 /** Node clamps longer delays to 1 ms; nothing here waits for 24 days on purpose. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 

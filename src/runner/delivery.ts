@@ -1,12 +1,12 @@
-import type { Timer } from "../clock.js";
+import { sleep, type Timer } from "../clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Reply } from "../conductor/reply.js";
 import type { ConductorError } from "../conductor/errors.js";
 import type { WorkerConfig } from "../config/types.js";
-import { backoffMs, type FailureClass } from "./backoff.js";
+import { backoffMs } from "./backoff.js";
 import type { Door, InFlightTask } from "./in-flight.js";
 import { plainFailure, type Parcel } from "./outcome.js";
-import { failureVerdict, type Permit } from "./server-gate.js";
+import { failureClassOf, failureVerdict, type Permit, type Verdict } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
 
@@ -241,7 +241,7 @@ export class Delivery {
     const { entry } = shipment;
     shipment.isAcknowledged = true;
     for (let i = 0; i < MAX_VERIFICATIONS && !shipment.isClosed; i += 1) {
-      await new Promise<void>((resolve) => clock.setTimer(resolve, VERIFY_AFTER_MS));
+      await sleep(clock, VERIFY_AFTER_MS);
       const reply = await api.get(entry.task.taskId);
       if (reply.kind !== "answered") continue;
       entry.hasUnclearExtension = false;
@@ -258,14 +258,12 @@ export class Delivery {
     this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
   }
 
-  #noteFailure(shipment: Shipment, strike: Strike, failure: string, error: ConductorError): void {
+  #noteFailure(shipment: Shipment, strike: Strike, failure: Verdict, error: ConductorError): void {
     const { clock, random, events, log } = this.#shared;
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
-    const failureClass: FailureClass =
-      failure === "ok" || failure === "neutral" ? "overloaded" : (failure as FailureClass);
-    shipment.notBefore = now + backoffMs(failureClass, shipment.failures, random, error.retryAfterMs);
+    shipment.notBefore = now + backoffMs(failureClassOf(failure), shipment.failures, random, error.retryAfterMs);
     if (strike !== "none") {
       if (shipment.strikes === 0) {
         shipment.firstStrikeAt = now;

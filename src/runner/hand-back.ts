@@ -1,7 +1,7 @@
 import type { WorkerEvents } from "../telemetry/events.js";
-import { backoffMs, type FailureClass } from "./backoff.js";
+import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
-import { failureVerdict, isGone, type Permit } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 
 export interface HandBackOptions {
@@ -103,7 +103,7 @@ export class HandBack {
         return;
       }
       onAttempted();
-      const failureClass: FailureClass = verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
+      const failureClass = failureClassOf(verdict);
       await this.#sleep(
         Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), giveUpAt - clock.now()),
       );

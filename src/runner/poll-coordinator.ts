@@ -62,11 +62,6 @@ export class PollCoordinator {
     this.#members.push(member);
   }
 
-  /** How many polls the process may hold now. */
-  get allowed(): number {
-    return this.#allowed;
-  }
-
   /** Whether `member` may have a poll held now. If not, it will be woken, or asked to look. */
   mayHold(member: PollMember): boolean {
     this.#raise();

@@ -1,4 +1,4 @@
-import type { Timer } from "../clock.js";
+import { sleep, type Timer } from "../clock.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
@@ -134,10 +134,6 @@ export class Reclaim {
     this.#givenBack.set(task.taskId, task.pollCount);
   }
 
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#shared.clock.setTimer(resolve, ms));
-  }
-
   /** One look. False: it has to be repeated. */
   async #look(site: ReclaimSite): Promise<boolean> {
     const { api, gate, log, table } = this.#shared;
@@ -184,7 +180,7 @@ export class Reclaim {
     const suspects = pending.filter(isLost);
     if (suspects.length === 0) return true;
     // What was on its way while the server made the list is no loss.
-    await this.#sleep(IN_TRANSIT_MS);
+    await sleep(this.#shared.clock, IN_TRANSIT_MS);
     for (const suspect of suspects) {
       if (this.#stopped) return true;
       if (table.get(suspect.taskId) !== undefined) continue;

@@ -143,8 +143,13 @@ export function isGone(reply: Reply<unknown>): boolean {
   return reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined;
 }
 
-/** Refusals of one request for what it is, whoever utters them. */
-const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
+/** Where a wait has to be chosen after a failure that says nothing of the server. */
+export function failureClassOf(verdict: Verdict): FailureClass {
+  return verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
+}
+
+/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
+export const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
 
 function refusalVerdict(error: ConductorError): Verdict {
   const status = error.status ?? 0;

@@ -1,5 +1,6 @@
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Reply } from "../conductor/reply.js";
+import { ABOUT_THE_REQUEST } from "./server-gate.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =
@@ -19,9 +20,6 @@ export type UpdateVerdict =
  * refused it, which may be about its content or about everything.
  */
 export type Strike = "own" | "maybe" | "none";
-
-/** Statuses that a repetition of the same bytes cannot change. */
-const REJECTIONS = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
 
 /** Judges the answer to a terminal result. `door`: which endpoint was asked. */
 export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v2"): UpdateVerdict {
@@ -43,7 +41,7 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   // v2 answers 500 where v1 answers 400, and v1 tells which it is.
   if (status === 500) return { kind: "retry", strike: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
   if (status === 403) return { kind: "retry", strike: "maybe" };
-  if (REJECTIONS.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
+  if (ABOUT_THE_REQUEST.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
   return { kind: "retry", strike: "none" };
 }
 
