@@ -16,6 +16,11 @@ export interface RealConductorOptions {
   readonly queue: RealQueue;
   /** Default 0: any that is free. */
   readonly port?: number;
+  /**
+   * Lets the server's own repair service run. Without it a server that is killed between writing a system task (a JOIN)
+   * and queueing it never looks at that task again. Default false, as the server's.
+   */
+  readonly repairsItself?: boolean;
   /** Told what begins: fetching the server, starting Redis, starting the server. */
   readonly onProgress?: (step: string) => void;
   /** Told when the server, or its Redis, ends without having been asked to. */
@@ -71,8 +76,9 @@ export async function startRealConductor(options: RealConductorOptions): Promise
     });
   };
 
+  const repair = options.repairsItself === true ? ["--conductor.workflow-repair-service.enabled=true"] : [];
   const boot = async (): Promise<void> => {
-    const args = ["-Xmx1g", "-jar", jar, ...serverFlags(port, folder, redis)];
+    const args = ["-Xmx1g", "-jar", jar, ...serverFlags(port, folder, redis), ...repair];
     const booting = await startGuarded({ command: java, args, folder, logFile: path.join(folder, "server.log") });
     server = booting;
     // An order to close, or an abort, may have come before there was a process to end.
