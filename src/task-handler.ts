@@ -1,33 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "./clock.js";
-import { MetadataClient } from "./conductor/metadata-client.js";
-import { createTaskApi } from "./conductor/task-api.js";
-import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from "./conductor/task-def-registration.js";
 import { describeHandler, describeWorker } from "./config/describe.js";
 import { resolveConfig } from "./config/resolve.js";
-import type { HandlerConfig, TaskHandlerOptions } from "./config/types.js";
-import { authenticated } from "./http/authenticated-transport.js";
-import type { Transport } from "./http/exchange.js";
-import type { TokenEvent } from "./http/token.js";
-import { createTransport } from "./http/transport.js";
-import { createHeartbeatBoard } from "./liveness/board.js";
-import { RunnerGroup, type GroupStatus } from "./runner/runner-group.js";
+import type { TaskHandlerOptions } from "./config/types.js";
+import { HandlerLife, type Internals } from "./handler-life.js";
+import type { GroupStatus } from "./runner/runner-group.js";
 import type { TaskRunner } from "./runner/task-runner.js";
 import { createDefaultLogger } from "./telemetry/default-logger.js";
 import { createEmitter, type WorkerEmitter } from "./telemetry/emitter.js";
 import type { WorkerEventListener, WorkerEventName } from "./telemetry/events.js";
-import { safeLogger, type SafeLogger } from "./telemetry/logger.js";
-import { createRepeatLog } from "./telemetry/repeat-log.js";
+import { safeLogger } from "./telemetry/logger.js";
 
 /** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
 const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
 /** A second signal sooner than this is the same request: a terminal's Ctrl-C reaches a group of processes twice. */
 const SECOND_SIGNAL_MS = 2_000;
-/** A loop that only waits iterates at least this often, in ms. */
-const MAX_SLICE_MS = 30_000;
-/** How long closing idle connections may take, in ms. */
-const CLOSE_TIMEOUT_MS = 1_000;
 /** After `run()`, functions that were abandoned get this long before they are ended with the process, in ms. */
 const ABANDONED_GRACE_MS = 1_000;
 
@@ -43,24 +31,19 @@ export interface TaskHandlerStatus extends GroupStatus {
   readonly state: "running" | "draining" | "stopped";
 }
 
+const STOPPED: TaskHandlerStatus = {
+  state: "stopped",
+  runners: [],
+  inFlight: 0,
+  resultsWaiting: 0,
+  abandoned: 0,
+  outboxFull: false,
+  serverReachable: false,
+};
+
 interface Request {
   readonly kind: "start" | "stop";
   readonly done: Promise<void>;
-}
-
-/** One start, until its stop. */
-interface Life {
-  readonly config: HandlerConfig;
-  readonly log: SafeLogger;
-  readonly transport: Transport;
-  readonly group: RunnerGroup;
-  readonly registrar: TaskDefRegistrar;
-  isStopping: boolean;
-  /** Settles when the stop has ended, whoever asked for it. */
-  readonly stopped: Promise<void>;
-  readonly markStopped: () => void;
-  /** Functions that were still going when the drain ended. */
-  abandoned: number;
 }
 
 /**
@@ -73,12 +56,17 @@ interface Life {
 export class TaskHandler {
   readonly #options: TaskHandlerOptions;
   readonly #emitter: WorkerEmitter;
-  #life: Life | undefined;
+  readonly #internals: Internals;
+  #life: HandlerLife | undefined;
   /** What was asked for last; requests are carried out in their order. */
   #last: Request | undefined;
 
-  constructor(options: TaskHandlerOptions) {
+  constructor(options: TaskHandlerOptions);
+  /** @internal */
+  constructor(options: TaskHandlerOptions, internals?: Internals);
+  constructor(options: TaskHandlerOptions, internals: Internals = {}) {
     this.#options = options;
+    this.#internals = internals;
     this.#emitter = createEmitter((event, error) => {
       this.#life?.log.error({ event, err: error }, "a listener failed; the worker goes on");
     });
@@ -105,51 +93,11 @@ export class TaskHandler {
     const config = resolveConfig(this.#options, process.env, identity);
     const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel)));
     for (const warning of config.warnings) log.warn({}, warning);
-
-    const transport = this.#connect(config, log);
-    const stallMs = config.stallTimeoutSeconds * 1000;
-    const group = new RunnerGroup({
-      workers: config.workers,
-      api: createTaskApi(transport, config.requestTimeoutMs),
-      clock: systemClock,
-      random: Math.random,
-      events: this.#emitter,
-      log,
-      board: createHeartbeatBoard(config.workers.length),
-      requestTimeoutMs: config.requestTimeoutMs,
-      maxHeldPolls: config.maxHeldPolls,
-      followWorkflows: config.followWorkflows,
-      sliceMs: stallMs > 0 ? Math.min(stallMs / 4, MAX_SLICE_MS) : MAX_SLICE_MS,
-    });
-    let markStopped = (): void => undefined;
-    const stopped = new Promise<void>((resolve) => {
-      markStopped = resolve;
-    });
-    const registrar = startTaskDefRegistrar({
-      registrations: registrationsOf(config.workers),
-      metadata: new MetadataClient(transport, config.requestTimeoutMs),
-      clock: systemClock,
-      random: Math.random,
-      log,
-      repeatLog: createRepeatLog({ clock: systemClock, logger: log }),
-    });
-    this.#life = { config, log, transport, group, registrar, isStopping: false, stopped, markStopped, abandoned: 0 };
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
-    group.start();
-  }
-
-  #connect(config: HandlerConfig, log: SafeLogger): Transport {
-    const transport = createTransport({
-      baseUrl: config.serverUrl,
-      onRecycled: ({ reason }) => {
-        log.debug({ reason }, "connections replaced");
-        if (this.#emitter.has("connectionsRecycled")) this.#emitter.emit("connectionsRecycled", { reason });
-      },
-    });
-    const { auth: credentials, requestTimeoutMs } = config;
-    if (credentials === undefined) return transport;
-    return authenticated(transport, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent: tokenLog(log) });
+    const options = this.#options;
+    this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals });
+    await this.#life.start();
   }
 
   /**
@@ -165,31 +113,17 @@ export class TaskHandler {
     if (this.#last.kind === "stop") {
       if (options.drainTimeoutMs !== undefined) this.#life?.group.hurry(drainTimeoutMs);
     } else {
-      const stop = () => (this.#life === undefined ? undefined : this.#stop(this.#life, drainTimeoutMs));
+      const stop = () => this.#life?.stop(drainTimeoutMs);
       this.#last = { kind: "stop", done: this.#last.done.then(stop, () => undefined) };
     }
     await this.#last.done;
   }
 
-  async #stop(life: Life, drainTimeoutMs: number): Promise<void> {
-    const { log, group, transport } = life;
-    life.isStopping = true;
-    life.registrar.stop();
-    const { inFlight } = group.status;
-    log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
-    const report = await group.drain(drainTimeoutMs);
-    life.abandoned = report.abandoned;
-    if (report.leftInFlight > 0 || report.abandoned > 0)
-      log.warn({ ...report }, "stopped, and not everything was finished");
-    else log.info({}, "stopped");
-    await withTimeout(transport.close(), CLOSE_TIMEOUT_MS);
-    life.markStopped();
-  }
-
   /**
    * Starts, and runs until SIGTERM or SIGINT (or {@link stop}); then drains. A second signal, 2 s or more after the
    * first, cuts the drain short. Resolves when stopped; functions that ignored their abort signal do not keep the
-   * process alive after that.
+   * process alive after that. An error that nobody catches (`uncaughtException`, `unhandledRejection`) is logged, what
+   * is in flight is ended, and the process exits with code 1.
    */
   async run(): Promise<void> {
     let firstSignalAt: number | undefined;
@@ -204,8 +138,12 @@ export class TaskHandler {
         void this.stop({ drainTimeoutMs: 0 });
       }
     };
+    const onException = (error: unknown) => this.#life?.crash("uncaughtException", error);
+    const onRejection = (error: unknown) => this.#life?.crash("unhandledRejection", error);
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
+    process.on("uncaughtException", onException);
+    process.on("unhandledRejection", onRejection);
     try {
       await this.start();
       const life = this.#life;
@@ -214,6 +152,8 @@ export class TaskHandler {
     } finally {
       process.off("SIGTERM", onSignal);
       process.off("SIGINT", onSignal);
+      process.off("uncaughtException", onException);
+      process.off("unhandledRejection", onRejection);
     }
   }
 
@@ -242,13 +182,12 @@ export class TaskHandler {
   }
 
   get status(): TaskHandlerStatus {
-    const life = this.#life;
-    if (life === undefined) {
-      return { state: "stopped", runners: [], inFlight: 0, resultsWaiting: 0, abandoned: 0, serverReachable: false };
-    }
-    const { status } = life.group;
-    const isStopped = status.runners.every((runner) => runner.state === "stopped");
-    return { state: isStopped ? "stopped" : life.isStopping ? "draining" : "running", ...status };
+    return this.#life?.status ?? STOPPED;
+  }
+
+  /** Where `/livez`, `/readyz`, `/metrics` and `/status` are answered; undefined when nowhere. */
+  get adminUrl(): string | undefined {
+    return this.#life?.adminUrl;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -265,33 +204,11 @@ export class TaskHandler {
 }
 
 /** Functions that ignored their abort signal may hold timers or sockets for ever; the process must not. */
-function endAbandoned({ log, abandoned }: Life): void {
+function endAbandoned(life: HandlerLife): void {
+  const { log, abandoned } = life;
   const timer = setTimeout(() => {
     log.warn({ abandoned }, "functions that were ended go on and hold the process; ending it");
     process.exit();
   }, ABANDONED_GRACE_MS);
   timer.unref();
-}
-
-/** Says once what became of asking for a token, and again when that changes. */
-function tokenLog(log: SafeLogger): (event: TokenEvent) => void {
-  const repeatLog = createRepeatLog({ clock: systemClock, logger: log });
-  return (event) => {
-    if (event.kind === "failed") {
-      repeatLog.failed("asking for a token", {}, event.message);
-      return;
-    }
-    repeatLog.succeeded("asking for a token");
-    if (event.kind === "anonymous") log.info({}, "the server has no token endpoint; requests go without a token");
-    else log.debug({}, "a new token");
-  };
-}
-
-async function withTimeout(work: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work.catch(() => undefined), timeout]);
-  clearTimeout(timer);
 }

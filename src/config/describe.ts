@@ -25,6 +25,8 @@ export function describeHandler(config: HandlerConfig): string {
     auth: config.auth === undefined ? "none" : "key",
     requestTimeoutMs: config.requestTimeoutMs,
     stallTimeoutSeconds: config.stallTimeoutSeconds === 0 ? "off" : config.stallTimeoutSeconds,
+    watchdog: config.watchdog ?? "default",
+    adminPort: config.adminPort ?? "none",
     logLevel: config.logLevel,
   };
   return `ostinato: ${pairs(values, config.sources)} workers=${config.workers.length}`;

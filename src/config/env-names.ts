@@ -35,6 +35,8 @@ export const FOREIGN_PROPS: Readonly<Record<string, string>> = {
 /** Variables that begin like those of a worker and are not. */
 const PROCESS_VARIABLES: ReadonlySet<string> = new Set([
   "CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS",
+  "CONDUCTOR_WORKER_ADMIN_PORT",
+  "CONDUCTOR_WORKER_ADMIN_HOST",
   "CONDUCTOR_WORKER_ISOLATION", // the Python SDK's
 ]);
 

@@ -3,7 +3,7 @@ import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { ConfigurationError } from "../errors.js";
 import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";
-import { decimal, find, flag, integer, oneOf, quote, type Env } from "./parse.js";
+import { decimal, find, flag, integer, oneOf, quote, text, type Env } from "./parse.js";
 import { resolveAuth } from "./resolve-auth.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
 import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "./server-url.js";
@@ -25,6 +25,8 @@ const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"
 const requestTimeoutKind = integer(100, 600_000, " (ms)");
 const stallTimeoutKind = decimal((value) => value >= 0, "a number of seconds, 0 (off) or more");
 const maxHeldPollsKind = integer(1, 1000);
+const portKind = integer(0, 65_535);
+const logFormatKind = oneOf(["pretty", "json"]);
 const logLevelKind = oneOf(LOG_LEVELS, { warning: "warn", critical: "fatal" });
 
 /**
@@ -79,7 +81,47 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     { env, variables: [], option: "option followWorkflows", code: options.followWorkflows, fallback: true },
     problems,
   );
+  const logFormat = find(
+    logFormatKind,
+    { env, variables: ["CONDUCTOR_LOG_FORMAT"], option: "the log format", code: undefined, fallback: undefined },
+    problems,
+  );
+  const watchdog = find(
+    flag,
+    { env, variables: [], option: "option watchdog", code: options.watchdog, fallback: undefined },
+    problems,
+  );
+  const stallReportFile = find(
+    text,
+    { env, variables: [], option: "option stallReportFile", code: options.stallReportFile, fallback: undefined },
+    problems,
+  );
+  const adminPort = find(
+    portKind,
+    {
+      env,
+      variables: ["CONDUCTOR_WORKER_ADMIN_PORT"],
+      option: "option adminPort",
+      code: options.adminPort,
+      fallback: undefined,
+    },
+    problems,
+  );
+  const adminHost = find<string, string>(
+    text,
+    {
+      env,
+      variables: ["CONDUCTOR_WORKER_ADMIN_HOST"],
+      option: "option adminHost",
+      code: options.adminHost,
+      fallback: "127.0.0.1",
+    },
+    problems,
+  );
   checkLogger(options.logger, problems);
+  checkRegistry(options.registry, problems);
+  if (options.onStall !== undefined && typeof options.onStall !== "function")
+    problems.add(`option onStall must be a function, got ${quote(options.onStall)}`);
 
   const workers = resolveWorkers(options.workers, env, identity, problems, warnings);
   const configs = workers.map(({ config }) => config);
@@ -99,6 +141,11 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     requestTimeoutMs: requestTimeout.value,
     stallTimeoutSeconds: stallTimeout.value,
     logLevel: logLevel.value,
+    logFormat: logFormat.value,
+    watchdog: watchdog.value,
+    stallReportFile: stallReportFile.value,
+    adminPort: adminPort.value,
+    adminHost: adminHost.value,
     maxHeldPolls: maxHeldPolls.value,
     followWorkflows: followWorkflows.value,
     workers: configs,
@@ -108,6 +155,11 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
       requestTimeoutMs: requestTimeout.source,
       stallTimeoutSeconds: stallTimeout.source,
       logLevel: logLevel.source,
+      logFormat: logFormat.source,
+      watchdog: watchdog.source,
+      stallReportFile: stallReportFile.source,
+      adminPort: adminPort.source,
+      adminHost: adminHost.source,
       maxHeldPolls: maxHeldPolls.source,
       followWorkflows: followWorkflows.source,
     },
@@ -219,6 +271,17 @@ function checkStallTimeout(
       `take longPollMs ${longPollMs} + requestTimeoutMs ${requestTimeout.value}, and ${STALL_MARGIN_MS} ms are the margin; ` +
       `set at least ${Math.ceil(neededMs / 1000)}, or lower longPollMs or requestTimeoutMs, or set 0 to switch it off`,
   );
+}
+
+function checkRegistry(registry: unknown, problems: Set<string>): void {
+  if (registry === undefined || registry === false) return;
+  const methods = ["registerMetric", "getSingleMetric", "removeSingleMetric", "metrics"];
+  const isRegistry =
+    typeof registry === "object" &&
+    registry !== null &&
+    methods.every((method) => typeof Reflect.get(registry, method) === "function");
+  if (!isRegistry)
+    problems.add(`option registry must be a prom-client Registry, or false for no metrics, got ${quote(registry)}`);
 }
 
 function checkLogger(logger: unknown, problems: Set<string>): void {

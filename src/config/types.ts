@@ -1,7 +1,9 @@
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import type { Credentials } from "../http/token.js";
 import type { WorkerDefinition, ConductorWorker } from "../worker/define-worker.js";
+import type { StallReport } from "../liveness/stall-report.js";
 import type { Logger } from "../telemetry/logger.js";
+import type { MetricsRegistry } from "../telemetry/metrics/registry.js";
 
 /** An access key, for servers that want a token (Orkes). */
 export interface AuthOptions {
@@ -47,7 +49,37 @@ export interface TaskHandlerOptions {
    * Default true.
    */
   followWorkflows?: boolean;
-  /** A pino logger, or anything of its shape. Default: pino, JSON to stdout, level `CONDUCTOR_LOG_LEVEL` or `info`. */
+  /**
+   * Whether a thread watches the loops, and ends the process with exit code 70 and a report when one is stuck for
+   * `stallTimeoutSeconds`. Default true; under a test runner, false.
+   */
+  watchdog?: boolean;
+  /**
+   * Told of a stall before the process ends, where the event loop still turns; the end does not wait for it longer than
+   * for the results that are delivered meanwhile (5 s at most).
+   */
+  onStall?: (report: StallReport) => unknown;
+  /** A file that gets the report of a stall, readable by its owner only (`0600`). It is written anew each time. */
+  stallReportFile?: string;
+  /**
+   * Where `/livez`, `/readyz`, `/metrics` and `/status` are answered. 0: any free port. Default: nowhere.
+   * `CONDUCTOR_WORKER_ADMIN_PORT`.
+   */
+  adminPort?: number;
+  /**
+   * The address that `adminPort` listens on. Default `127.0.0.1`; for probes from outside of a container, `0.0.0.0`.
+   * `CONDUCTOR_WORKER_ADMIN_HOST`.
+   */
+  adminHost?: string;
+  /**
+   * The prom-client registry that gets the metrics; of any copy of prom-client. Default: the default registry of ours.
+   * `false`: no metrics.
+   */
+  registry?: MetricsRegistry | false;
+  /**
+   * A pino logger, or anything of its shape. Default: pino to stdout, level `CONDUCTOR_LOG_LEVEL` or `info`, for people
+   * in a terminal and JSON otherwise (`CONDUCTOR_LOG_FORMAT`: `pretty` or `json`).
+   */
   logger?: Logger;
 }
 
@@ -85,7 +117,15 @@ export interface HandlerConfig {
   readonly auth?: Credentials;
   readonly requestTimeoutMs: number;
   readonly stallTimeoutSeconds: number;
+  /** The default logger's. */
   readonly logLevel: string;
+  /** Undefined: by whether stdout is a terminal. */
+  readonly logFormat: "pretty" | "json" | undefined;
+  /** Undefined: on, except under a test runner. */
+  readonly watchdog: boolean | undefined;
+  readonly stallReportFile: string | undefined;
+  readonly adminPort: number | undefined;
+  readonly adminHost: string;
   readonly maxHeldPolls: number;
   readonly followWorkflows: boolean;
   readonly workers: readonly WorkerConfig[];

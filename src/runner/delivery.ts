@@ -195,6 +195,7 @@ export class Delivery {
   async #attempt(shipment: Shipment, permit: Permit, door: "v1" | "v2"): Promise<UpdateVerdict> {
     const { api, clock, events } = this.#shared;
     shipment.attempts += 1;
+    const attemptedAt = clock.now();
     const { entry, parcel } = shipment;
     let reply: Reply<HandOut | null | true>;
     try {
@@ -210,12 +211,14 @@ export class Delivery {
       if (entry.hasUnclearExtension) void this.#verify(shipment);
       else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       if (events.has("taskUpdated")) {
-        const durationMs = clock.now() - shipment.startedAt;
+        const now = clock.now();
         events.emit("taskUpdated", {
           ...entry.ids,
-          durationMs,
+          durationMs: now - shipment.startedAt,
+          attemptMs: now - attemptedAt,
           attempts: shipment.attempts,
           status: parcel.result.status,
+          resultBytes: Buffer.byteLength(parcel.body),
         });
       }
       return verdict;
@@ -226,6 +229,16 @@ export class Delivery {
     if (door === "v2" && reply.kind === "maybeApplied") {
       this.suspect();
       this.#hooks.onLostChain(entry.worker);
+    }
+    if (verdict.kind !== "askV1" && verdict.kind !== "acknowledged" && events.has("taskUpdateFailed")) {
+      events.emit("taskUpdateFailed", {
+        ...entry.ids,
+        attemptMs: clock.now() - attemptedAt,
+        attempts: shipment.attempts,
+        error: reply.error,
+        then: verdict.kind === "gone" ? "moot" : verdict.kind === "rejected" ? "refused" : "retry",
+        isLost: reply.kind === "maybeApplied",
+      });
     }
     if (verdict.kind === "gone") this.#moot(shipment, reply.error);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
@@ -259,7 +272,7 @@ export class Delivery {
   }
 
   #noteFailure(shipment: Shipment, strike: Strike, failure: Verdict, error: ConductorError): void {
-    const { clock, random, events, log } = this.#shared;
+    const { clock, random, log } = this.#shared;
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
@@ -272,7 +285,6 @@ export class Delivery {
       shipment.strikes += 1;
     }
     const { ids } = shipment.entry;
-    if (events.has("taskUpdateFailed")) events.emit("taskUpdateFailed", { ...ids, attempts: shipment.attempts, error });
     log.debug(
       { ...ids, attempts: shipment.attempts, err: error },
       "a result could not be delivered; it is kept and tried again",

@@ -49,6 +49,8 @@ export interface GroupStatus {
   readonly resultsWaiting: number;
   /** Functions that go on although their task was ended. */
   readonly abandoned: number;
+  /** Finished results have piled up to the limit; nothing is polled until they are delivered. */
+  readonly outboxFull: boolean;
   /** False while requests fail and the process backs off. */
   readonly serverReachable: boolean;
 }
@@ -151,6 +153,7 @@ export class RunnerGroup {
       inFlight: this.#table.size,
       resultsWaiting: this.#delivery.waiting,
       abandoned: this.#executor.abandoned,
+      outboxFull: this.#delivery.isFull,
       serverReachable: this.#gate.isOpen,
     };
   }
@@ -183,6 +186,31 @@ export class RunnerGroup {
     for (const runner of this.runners) runner.stop();
     await this.#loops;
     return { abandoned: this.#executor.abandoned, leftInFlight: this.#table.size };
+  }
+
+  /**
+   * For a process that must end: no further polls; for up to `boundMs` delivers what is finished, fails (retryable, for
+   * `reason`) what was started and hands back what was not. Waits for no loop and no poll. Never rejects.
+   */
+  async evacuate(reason: string, boundMs: number): Promise<void> {
+    const deadline = this.#clock.now() + boundMs;
+    this.#drainDeadline = Math.min(this.#drainDeadline ?? Infinity, deadline);
+    for (const runner of this.runners) runner.drain();
+    for (const runner of this.runners) runner.failAll(reason);
+    await this.#until(
+      () => this.#table.size === 0 && this.#handBack.underWay === 0,
+      () => deadline,
+    );
+  }
+
+  /** Every task that has not left, in words, for a report: at most `max` of them. Only reads. */
+  describeInFlight(max: number): string[] {
+    const lines: string[] = [];
+    for (const { task, worker, state } of this.#table) {
+      if (lines.length >= max) break;
+      lines.push(`${worker.taskDefName}/${task.taskId} (${state})`);
+    }
+    return lines;
   }
 
   /** Brings the end of a drain under way forward to `drainTimeoutMs` from now. */

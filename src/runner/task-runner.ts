@@ -4,7 +4,7 @@ import type { Polled } from "../conductor/task-api.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { HeartbeatCell } from "../liveness/board.js";
+import type { HeartbeatCell, LoopPhase } from "../liveness/board.js";
 import type { RepeatLog } from "../telemetry/repeat-log.js";
 import type { WorkerEvents } from "../telemetry/events.js";
 import { TaskStoppingError } from "../worker/errors.js";
@@ -68,10 +68,16 @@ export interface RunnerStatus {
   readonly taskType: string;
   readonly domain: string | undefined;
   readonly state: "polling" | "paused" | "draining" | "stopped";
+  /** What its loop did last. */
+  readonly phase: LoopPhase;
   readonly concurrency: number;
   readonly running: number;
+  /** Milliseconds since the loop's last iteration. */
+  readonly lastBeatAgoMs: number;
   /** Milliseconds since the last poll that the server answered; undefined before the first. */
   readonly lastPollAgoMs: number | undefined;
+  /** Undefined unless its polls fail: for how long none has succeeded, and what the last one said. */
+  readonly pollsFailing: { readonly forMs: number; readonly error: string } | undefined;
 }
 
 /**
@@ -104,6 +110,11 @@ export class TaskRunner implements ReclaimSite, PollMember {
   /** Polls in a row that the server refused for this task type alone. */
   #refusals = 0;
   #lastPollAt: number | undefined;
+  #lastBeatAt: number;
+  #phase: LoopPhase = "starting";
+  /** Since when polls have failed without one that succeeded, by the clock. */
+  #failingSince: number | undefined;
+  #lastPollError: string | undefined;
   #forgetGate: () => void;
 
   constructor(config: WorkerConfig, parts: RunnerParts, cell: HeartbeatCell) {
@@ -121,15 +132,18 @@ export class TaskRunner implements ReclaimSite, PollMember {
     parts.coordinator.register(this);
     // The first beat is made before anything can go wrong.
     cell.beat();
+    this.#lastBeatAt = parts.shared.clock.now();
   }
 
   /** Runs until {@link stop}; never rejects. */
   async run(): Promise<void> {
     while (this.#state !== "stopped") {
       this.#cell.beat();
+      this.#lastBeatAt = this.#shared.clock.now();
       let waitMs: number;
       try {
         waitMs = this.#step();
+        this.#tellPhase();
       } catch (error) {
         this.#shared.log.error(
           { taskType: this.config.taskDefName, err: error },
@@ -235,14 +249,42 @@ export class TaskRunner implements ReclaimSite, PollMember {
   }
 
   get status(): RunnerStatus {
+    const now = this.#shared.clock.now();
     return {
       taskType: this.config.taskDefName,
       domain: this.config.domain,
       state: this.#state,
+      phase: this.#phase,
       concurrency: this.#slots.concurrency,
       running: this.#slots.used,
-      lastPollAgoMs: this.#lastPollAt === undefined ? undefined : this.#shared.clock.now() - this.#lastPollAt,
+      lastBeatAgoMs: now - this.#lastBeatAt,
+      lastPollAgoMs: this.#lastPollAt === undefined ? undefined : now - this.#lastPollAt,
+      pollsFailing:
+        this.#failingSince === undefined
+          ? undefined
+          : { forMs: now - this.#failingSince, error: this.#lastPollError ?? "" },
     };
+  }
+
+  /** What the loop does, for the board; and, for who counts, that it could not poll. */
+  #tellPhase(): void {
+    const phase = this.#phaseNow();
+    if (phase !== this.#phase) {
+      this.#phase = phase;
+      this.#cell.phase(phase);
+    }
+    if (phase === "full" || phase === "paused" || phase === "outboxFull") {
+      const { events } = this.#shared;
+      if (events.has("pollSkipped")) events.emit("pollSkipped", { taskType: this.config.taskDefName, reason: phase });
+    }
+  }
+
+  #phaseNow(): LoopPhase {
+    if (this.#state === "draining" || this.#state === "stopped") return "draining";
+    if (this.#pollUntil !== undefined) return "polling";
+    if (this.#state === "paused") return "paused";
+    if (this.#parts.delivery.isFull) return "outboxFull";
+    return this.#slots.free === 0 ? "full" : "waiting";
   }
 
   /**
@@ -259,6 +301,14 @@ export class TaskRunner implements ReclaimSite, PollMember {
           ? { kind: "handBack" }
           : { kind: "failed", terminal: false, reason: `${message}, and ${mustFail}` };
       entry.interrupt(outcome, new TaskStoppingError(message));
+    }
+  }
+
+  /** Ends what still runs: each such task is reported failed (retryable), for `reason`. */
+  failAll(reason: string): void {
+    for (const entry of this.#shared.table) {
+      if (entry.worker !== this.config) continue;
+      entry.interrupt?.({ kind: "failed", terminal: false, reason }, new TaskStoppingError(reason));
     }
   }
 
@@ -345,6 +395,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events, log } = this.#shared;
     const { taskDefName: taskType } = this.config;
     this.#lastPollAt = clock.now();
+    this.#failingSince = undefined;
     const isNonsense = malformed > 0 && handOuts.length === 0;
     permit.report(isNonsense ? "overloaded" : "ok");
     this.#refusals = 0;
@@ -375,6 +426,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
+    this.#failingSince ??= clock.now();
+    this.#lastPollError = reply.error.message;
     permit.report(reply.error.status === 500 ? "overloaded" : verdict, reply.error.retryAfterMs);
     if (verdict === "ok" || verdict === "neutral") {
       // It is about this task type; the others must not wait for it.
@@ -480,6 +533,12 @@ export class TaskRunner implements ReclaimSite, PollMember {
 
   /** Gives back a task whose hand-out never reached us. */
   giveBackLost(task: Task): void {
+    const { events } = this.#shared;
+    if (events.has("taskReclaimed")) {
+      const { taskId, workflowInstanceId } = task;
+      const taskType = this.config.taskDefName;
+      events.emit("taskReclaimed", { taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
+    }
     void this.#return(this.#enter({ task, problem: undefined }), "lost");
   }
 
@@ -500,6 +559,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events } = this.#shared;
     if (events.has("taskStarted")) events.emit("taskStarted", { ...entry.ids, queueWaitMs: entry.task.queueWaitTime });
     const startedAt = clock.now();
+    this.#cell.entered();
     const executing = this.#parts.executor.execute(entry);
     const outcome = executing instanceof Promise ? await executing : executing;
     const durationMs = clock.now() - startedAt;

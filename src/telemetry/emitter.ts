@@ -4,6 +4,7 @@ import type { WorkerEventListener, WorkerEventName, WorkerEvents } from "./event
 
 /** The one list of events; the compiler holds it to {@link WorkerEvents}. */
 const EVENTS = {
+  pollSkipped: true,
   pollCompleted: true,
   pollFailed: true,
   taskStarted: true,
@@ -14,9 +15,15 @@ const EVENTS = {
   taskMoot: true,
   taskUndeliverable: true,
   taskHandedBack: true,
+  taskReclaimed: true,
+  externalPayloadUsed: true,
   leaseExtended: true,
   taskAbandoned: true,
   connectionsRecycled: true,
+  requestEnded: true,
+  deadlineExceeded: true,
+  stalled: true,
+  uncaughtError: true,
 } satisfies Record<WorkerEventName, true>;
 
 /** The names of all events. */

@@ -26,7 +26,7 @@ it("stays on one line whatever the values are", () => {
 it("says what the process was resolved to", () => {
   expect(describeHandler(resolve({ stallTimeoutSeconds: 0 }, { CONDUCTOR_SERVER_URL: "http://c:1/" }))).toBe(
     "ostinato: serverUrl=http://c:1/api (env CONDUCTOR_SERVER_URL) auth=none requestTimeoutMs=10000 " +
-      "stallTimeoutSeconds=off (code) logLevel=info workers=1",
+      "stallTimeoutSeconds=off (code) watchdog=default adminPort=none logLevel=info workers=1",
   );
 });
 

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { CELL_OFF, createHeartbeatBoard } from "../../../src/liveness/board.js";
+import { BOARD_LAYOUT, CELL_OFF, createHeartbeatBoard, LOOP_PHASES } from "../../../src/liveness/board.js";
 
-const cellsOf = (buffer: SharedArrayBuffer) => [...new Int32Array(buffer)];
+const { firstCell, wordsPerCell } = BOARD_LAYOUT;
+const cellsOf = (buffer: SharedArrayBuffer) =>
+  [...new Int32Array(buffer)].slice(firstCell).filter((_word, index) => index % wordsPerCell === BOARD_LAYOUT.counter);
+const phasesOf = (buffer: SharedArrayBuffer) =>
+  [...new Int32Array(buffer)].slice(firstCell).filter((_word, index) => index % wordsPerCell === BOARD_LAYOUT.phase);
 
 describe("the heartbeat board", () => {
   it("begins with every cell off", () => {
@@ -35,6 +39,19 @@ describe("the heartbeat board", () => {
     expect(cellsOf(board.buffer)).toEqual([1, 1]);
   });
 
+  it("says what each loop does, and whose function was entered last", () => {
+    const board = createHeartbeatBoard(2);
+    const [a, b] = [board.cell("a"), board.cell("b")];
+    a.phase("full");
+    b.phase("draining");
+    expect(phasesOf(board.buffer)).toEqual([LOOP_PHASES.indexOf("full"), LOOP_PHASES.indexOf("draining")]);
+    const lastEntered = () => new Int32Array(board.buffer)[BOARD_LAYOUT.lastEntered];
+    expect(lastEntered()).toBe(-1);
+    b.entered();
+    expect(lastEntered()).toBe(1);
+    expect(board.names).toEqual(["a", "b"]);
+  });
+
   it("has no more cells than it was made with", () => {
     const board = createHeartbeatBoard(1);
     board.cell("a");
@@ -47,10 +64,10 @@ describe("the heartbeat board", () => {
     const board = createHeartbeatBoard(1);
     const counters = new Int32Array(board.buffer);
     const cell = board.cell("a");
-    counters[0] = 0x7fff_fffd;
+    counters[firstCell] = 0x7fff_fffd;
     const seen = Array.from({ length: 4 }, () => {
       cell.beat();
-      return counters[0];
+      return counters[firstCell];
     });
     expect(seen).toEqual([0x7fff_fffe, 0, 1, 2]);
   });

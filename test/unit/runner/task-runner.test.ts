@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createHeartbeatBoard } from "../../../src/liveness/board.js";
+import { BOARD_LAYOUT, createHeartbeatBoard } from "../../../src/liveness/board.js";
 import { createWorld, workerConfig } from "../../support/runner-world.js";
 import { answered, createScriptedWorld, drain, handOut, never, parse, record, refused } from "./support.js";
 
@@ -225,7 +225,7 @@ describe("the loop beats, whatever happens", () => {
     worker = workerConfig("t", () => ({})),
   ) => {
     const board = createHeartbeatBoard(1);
-    const counters = new Int32Array(board.buffer);
+    const counters = new Int32Array(board.buffer).subarray(BOARD_LAYOUT.firstCell);
     const world = createWorld([worker], { board, sliceMs: 1_000 });
     expect(counters[0]).toBe(1); // before anything can go wrong
     world.group.start();
@@ -334,9 +334,12 @@ test("the status says what a runner does", async () => {
     taskType: "t",
     domain: "d",
     state: "paused",
+    phase: "starting",
     concurrency: 3,
     running: 0,
+    lastBeatAgoMs: 0,
     lastPollAgoMs: undefined,
+    pollsFailing: undefined,
   });
   world.group.start();
   await world.clock.advanceAsync(5_000);

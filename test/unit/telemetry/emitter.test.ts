@@ -205,7 +205,7 @@ describe("names", () => {
 
   it("are those of the interface", () => {
     expect(WORKER_EVENT_NAMES).toContain("taskUndeliverable");
-    expect(new Set(WORKER_EVENT_NAMES).size).toBe(13);
+    expect(new Set(WORKER_EVENT_NAMES).size).toBe(20);
   });
 
   it("take a function", () => {

@@ -1,0 +1,285 @@
+import { systemClock } from "./clock.js";
+import { MetadataClient } from "./conductor/metadata-client.js";
+import { createTaskApi } from "./conductor/task-api.js";
+import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from "./conductor/task-def-registration.js";
+import type { HandlerConfig, TaskHandlerOptions } from "./config/types.js";
+import { authenticated } from "./http/authenticated-transport.js";
+import type { Transport } from "./http/exchange.js";
+import { observed, type ObservedTransport } from "./http/observed-transport.js";
+import type { TokenEvent } from "./http/token.js";
+import { createTransport } from "./http/transport.js";
+import { createHeartbeatBoard, type HeartbeatBoard } from "./liveness/board.js";
+import { METER_TICK_MS, startEventLoopMeter, type EventLoopMeter } from "./liveness/event-loop-meter.js";
+import type { StallReport } from "./liveness/stall-report.js";
+import { TickAge } from "./liveness/tick-age.js";
+import { isUnderTestRunner, watch, type Watchdog } from "./liveness/watchdog.js";
+import { RunnerGroup, type DrainReport } from "./runner/runner-group.js";
+import type { AdminServer } from "./telemetry/admin/admin-server.js";
+import type { WorkerEmitter } from "./telemetry/emitter.js";
+import type { SafeLogger } from "./telemetry/logger.js";
+import type { Metrics } from "./telemetry/metrics/metrics.js";
+import { ignoreRejection } from "./telemetry/on-rejection.js";
+import { createRepeatLog } from "./telemetry/repeat-log.js";
+import type { TaskHandlerStatus } from "./task-handler.js";
+
+/** A loop that only waits iterates at least this often, in ms. */
+const MAX_SLICE_MS = 30_000;
+/** How long closing idle connections may take, in ms. */
+const CLOSE_TIMEOUT_MS = 1_000;
+/** What a process that must end spends on its tasks, in ms. */
+const EVACUATION_MS = 5_000;
+/** Tasks in flight that a report names. */
+const MAX_DESCRIBED = 100;
+
+/** Seams for tests; not part of the public surface. */
+export interface Internals {
+  /** Wraps the transport, below everything that watches it. */
+  readonly wrapTransport?: (transport: Transport) => Transport;
+}
+
+export interface LifeOptions {
+  readonly config: HandlerConfig;
+  readonly options: TaskHandlerOptions;
+  readonly log: SafeLogger;
+  readonly events: WorkerEmitter;
+  readonly internals: Internals;
+}
+
+/** One start of a handler, until its stop: everything that runs, and what watches and tells of it. */
+export class HandlerLife {
+  readonly log: SafeLogger;
+  readonly group: RunnerGroup;
+  /** Settles when the stop has ended, whoever asked for it. */
+  readonly stopped: Promise<void>;
+  /** Functions that were still going when the drain ended. */
+  abandoned = 0;
+  isStopping = false;
+  readonly #config: HandlerConfig;
+  readonly #options: TaskHandlerOptions;
+  readonly #events: WorkerEmitter;
+  readonly #transport: ObservedTransport;
+  readonly #registrar: TaskDefRegistrar;
+  readonly #board: HeartbeatBoard;
+  readonly #stallMs: number;
+  readonly #meter: EventLoopMeter;
+  #watchdog: Watchdog | undefined;
+  #metrics: Metrics | undefined;
+  #admin: AdminServer | undefined;
+  #ending: Promise<void> | undefined;
+  readonly #requestAge = new TickAge(METER_TICK_MS);
+  #hasDeclared = false;
+  #markStopped: () => void = () => undefined;
+
+  constructor({ config, options, log, events, internals }: LifeOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#events = events;
+    this.log = log;
+    this.#transport = observed(this.#connect(internals), systemClock);
+    const stallMs = config.stallTimeoutSeconds * 1000;
+    this.#stallMs = stallMs > 0 ? stallMs : Infinity;
+    this.#board = createHeartbeatBoard(config.workers.length);
+    this.group = new RunnerGroup({
+      workers: config.workers,
+      api: createTaskApi(this.#transport, config.requestTimeoutMs),
+      clock: systemClock,
+      random: Math.random,
+      events,
+      log,
+      board: this.#board,
+      requestTimeoutMs: config.requestTimeoutMs,
+      maxHeldPolls: config.maxHeldPolls,
+      followWorkflows: config.followWorkflows,
+      sliceMs: Math.min(this.#stallMs / 4, MAX_SLICE_MS),
+    });
+    this.stopped = new Promise<void>((resolve) => {
+      this.#markStopped = resolve;
+    });
+    this.#registrar = startTaskDefRegistrar({
+      registrations: registrationsOf(config.workers),
+      metadata: new MetadataClient(this.#transport, config.requestTimeoutMs),
+      clock: systemClock,
+      random: Math.random,
+      log,
+      repeatLog: createRepeatLog({ clock: systemClock, logger: log }),
+    });
+    this.#meter = startEventLoopMeter(systemClock, (delayMs) => {
+      this.#metrics?.eventLoopDelayed(delayMs);
+      this.#lookForStuckRequest(METER_TICK_MS + delayMs);
+    });
+  }
+
+  /** Opens the admin endpoint, starts the watchdog and lets the loops go. Rejects when the admin port is taken. */
+  async start(): Promise<void> {
+    const { registry } = this.#options;
+    try {
+      if (registry !== false) {
+        const { attachMetrics } = await import("./telemetry/metrics/metrics.js");
+        this.#metrics = await attachMetrics({ events: this.#events, status: () => this.group.status }, registry);
+      }
+      await this.#openAdmin();
+    } catch (error) {
+      this.#registrar.stop();
+      await this.#close();
+      throw error;
+    }
+    this.#startWatchdog();
+    this.group.start();
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { adminPort: port, adminHost: host } = this.#config;
+    if (port === undefined) return;
+    const { startAdminServer } = await import("./telemetry/admin/admin-server.js");
+    const registry = this.#metrics?.registry;
+    this.#admin = await startAdminServer({ port, host, registry, stallMs: this.#stallMs, status: () => this.status });
+    this.log.info({ adminUrl: this.#admin.url }, "health and metrics are answered");
+  }
+
+  /** Where health and metrics are answered; undefined when nowhere. */
+  get adminUrl(): string | undefined {
+    return this.#admin?.url;
+  }
+
+  get status(): TaskHandlerStatus {
+    const { status } = this.group;
+    const isStopped = status.runners.every((runner) => runner.state === "stopped");
+    return { state: isStopped ? "stopped" : this.isStopping ? "draining" : "running", ...status };
+  }
+
+  /** Drains and closes everything; resolves with what was left. Never rejects. */
+  async stop(drainTimeoutMs: number): Promise<void> {
+    this.isStopping = true;
+    this.#registrar.stop();
+    const { inFlight } = this.group.status;
+    this.log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
+    const report = await this.group.drain(drainTimeoutMs);
+    this.#tellEnd(report);
+    await this.#close();
+    this.#markStopped();
+  }
+
+  #tellEnd(report: DrainReport): void {
+    this.abandoned = report.abandoned;
+    if (report.leftInFlight > 0 || report.abandoned > 0)
+      this.log.warn({ ...report }, "stopped, and not everything was finished");
+    else this.log.info({}, "stopped");
+  }
+
+  async #close(): Promise<void> {
+    this.#watchdog?.stop();
+    this.#meter.stop();
+    await withTimeout(Promise.all([this.#transport.close(), this.#admin?.close()]), CLOSE_TIMEOUT_MS);
+    this.#metrics?.detach();
+  }
+
+  /** For an error that nobody caught: ends what is in flight within a bound, and then the process, with code 1. */
+  crash(kind: "uncaughtException" | "unhandledRejection", error: unknown): void {
+    this.log.error({ kind, err: error }, "an error that nobody caught; ending what is in flight, and the process");
+    if (this.#events.has("uncaughtError")) this.#events.emit("uncaughtError", { kind, error });
+    if (this.#ending !== undefined) return;
+    this.#ending = this.group.evacuate(`the worker process had an ${kind}`, EVACUATION_MS);
+    void this.#ending.then(() => {
+      this.endProcess(1);
+    });
+  }
+
+  /** Ends the process, also where `process.exit()` would hang. */
+  endProcess(code: number): void {
+    if (this.#watchdog === undefined) process.exit(code);
+    this.#watchdog.endProcess(code);
+  }
+
+  #startWatchdog(): void {
+    const isWanted = this.#config.watchdog ?? !isUnderTestRunner(process.env);
+    if (!isWanted || this.#stallMs === Infinity) return;
+    this.#watchdog = watch({
+      board: this.#board,
+      stallMs: this.#stallMs,
+      reportFile: this.#config.stallReportFile,
+      graceMs: EVACUATION_MS,
+      describe: () => ({
+        inFlight: this.group.describeInFlight(MAX_DESCRIBED),
+        eventLoopDelayMs: this.#meter.delayMs,
+      }),
+      onStall: (report) => this.#onStall(report),
+      onFailure: (error) => {
+        this.log.error({ err: error }, "the watchdog does not watch");
+      },
+    });
+  }
+
+  /** The main thread turns, but a loop is stuck: what can be saved is saved before the thread ends the process. */
+  async #onStall(report: StallReport): Promise<void> {
+    const { reason, stuck, stalledMs } = report;
+    this.log.error({ stall: report }, `a loop is stuck (${stuck.join(", ")}); ending the process`);
+    if (this.#events.has("stalled")) this.#events.emit("stalled", { taskType: stuck.join(", "), reason, stalledMs });
+    try {
+      ignoreRejection(this.#options.onStall?.(report));
+    } catch (error) {
+      this.log.error({ err: error }, "onStall failed");
+    }
+    this.#ending ??= this.group.evacuate("the worker process was stuck and had to end", EVACUATION_MS);
+    await this.#ending;
+  }
+
+  /** Each request has a deadline; one that outlives the stall timeout shows that this does not hold any more. */
+  #lookForStuckRequest(gapMs: number): void {
+    const oldest = this.#transport.oldest();
+    const stalledMs = this.#requestAge.tick(oldest, gapMs);
+    if (oldest === undefined || stalledMs < this.#stallMs || this.#hasDeclared) return;
+    this.#hasDeclared = true;
+    const { method, pathTemplate } = oldest.request;
+    this.#watchdog?.declare({ reason: "request", stuck: `${method} ${pathTemplate}`, stalledMs });
+  }
+
+  #connect({ wrapTransport = (transport: Transport) => transport }: Internals): Transport {
+    const events = this.#events;
+    const transport = createTransport({
+      baseUrl: this.#config.serverUrl,
+      onRecycled: ({ reason }) => {
+        this.log.debug({ reason }, "connections replaced");
+        if (events.has("connectionsRecycled")) events.emit("connectionsRecycled", { reason });
+      },
+      onDeadlineExceeded: (lane) => {
+        if (events.has("deadlineExceeded")) events.emit("deadlineExceeded", { lane });
+      },
+    });
+    const told = observed(
+      wrapTransport(transport),
+      systemClock,
+      ({ lane, method, pathTemplate }, exchange, durationMs) => {
+        if (!events.has("requestEnded")) return;
+        const status = exchange.kind === "answered" ? exchange.status : 0;
+        events.emit("requestEnded", { lane, method, pathTemplate, status, durationMs });
+      },
+    );
+    const { auth: credentials, requestTimeoutMs } = this.#config;
+    if (credentials === undefined) return told;
+    const onTokenEvent = tokenLog(this.log);
+    return authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
+  }
+}
+
+/** Says once what became of asking for a token, and again when that changes. */
+function tokenLog(log: SafeLogger): (event: TokenEvent) => void {
+  const repeatLog = createRepeatLog({ clock: systemClock, logger: log });
+  return (event) => {
+    if (event.kind === "failed") {
+      repeatLog.failed("asking for a token", {}, event.message);
+      return;
+    }
+    repeatLog.succeeded("asking for a token");
+    if (event.kind === "anonymous") log.info({}, "the server has no token endpoint; requests go without a token");
+    else log.debug({}, "a new token");
+  };
+}
+
+async function withTimeout(work: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([work.catch(() => undefined), timeout]);
+  clearTimeout(timer);
+}

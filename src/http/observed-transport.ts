@@ -1,0 +1,42 @@
+import type { Clock } from "../clock.js";
+import type { Exchange, HttpRequest, Transport } from "./exchange.js";
+
+export interface ObservedTransport extends Transport {
+  /** The request under way that began first, the same object each time; undefined when none is under way. */
+  oldest(): UnderWay | undefined;
+}
+
+/** A request that has not ended. */
+export interface UnderWay {
+  readonly request: HttpRequest;
+  /** By the clock, in ms. */
+  readonly startedAt: number;
+}
+
+/**
+ * Watches requests from outside: how each ended and how long it took, and which have not. It trusts nothing of what is
+ * inside: a request that outlives its own deadline there is still seen here.
+ */
+export function observed(
+  transport: Transport,
+  clock: Pick<Clock, "now">,
+  onEnded: (request: HttpRequest, exchange: Exchange, durationMs: number) => void = () => {},
+): ObservedTransport {
+  // A set keeps the order of insertion, and requests begin in the order of time.
+  const underWay = new Set<UnderWay>();
+  return {
+    async request(request) {
+      const entry: UnderWay = { request, startedAt: clock.now() };
+      underWay.add(entry);
+      try {
+        const exchange = await transport.request(request);
+        onEnded(request, exchange, clock.now() - entry.startedAt);
+        return exchange;
+      } finally {
+        underWay.delete(entry);
+      }
+    },
+    close: () => transport.close(),
+    oldest: () => underWay.values().next().value,
+  };
+}
