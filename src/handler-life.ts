@@ -75,7 +75,7 @@ export class HandlerLife {
     this.#options = options;
     this.#events = events;
     this.log = log;
-    this.#transport = observed(this.#connect(internals), systemClock);
+    this.#transport = this.#connect(internals);
     const stallMs = config.stallTimeoutSeconds * 1000;
     this.#stallMs = stallMs > 0 ? stallMs : Infinity;
     this.#board = createHeartbeatBoard(config.workers.length);
@@ -233,7 +233,7 @@ export class HandlerLife {
     this.#watchdog?.declare({ reason: "request", stuck: `${method} ${pathTemplate}`, stalledMs });
   }
 
-  #connect({ wrapTransport = (transport: Transport) => transport }: Internals): Transport {
+  #connect({ wrapTransport = (transport: Transport) => transport }: Internals): ObservedTransport {
     const events = this.#events;
     const transport = createTransport({
       baseUrl: this.#config.serverUrl,
@@ -257,7 +257,8 @@ export class HandlerLife {
     const { auth: credentials, requestTimeoutMs } = this.#config;
     if (credentials === undefined) return told;
     const onTokenEvent = tokenLog(this.log);
-    return authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
+    const withToken = authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
+    return observed(withToken, systemClock);
   }
 }
 

@@ -25,16 +25,21 @@ export function observed(
   // A set keeps the order of insertion, and requests begin in the order of time.
   const underWay = new Set<UnderWay>();
   return {
-    async request(request) {
+    request(request) {
       const entry: UnderWay = { request, startedAt: clock.now() };
       underWay.add(entry);
-      try {
-        const exchange = await transport.request(request);
-        onEnded(request, exchange, clock.now() - entry.startedAt);
-        return exchange;
-      } finally {
-        underWay.delete(entry);
-      }
+      return transport.request(request).then(
+        (exchange) => {
+          underWay.delete(entry);
+          onEnded(request, exchange, clock.now() - entry.startedAt);
+          return exchange;
+        },
+        (error: unknown) => {
+          // A transport does not reject; if it does, that is an end as well.
+          underWay.delete(entry);
+          throw error;
+        },
+      );
     },
     close: () => transport.close(),
     oldest: () => underWay.values().next().value,
