@@ -13,7 +13,10 @@ import { METER_TICK_MS, startEventLoopMeter, type EventLoopMeter } from "./liven
 import type { StallReport } from "./liveness/stall-report.js";
 import { TickAge } from "./liveness/tick-age.js";
 import { isUnderTestRunner, watch, type Watchdog } from "./liveness/watchdog.js";
+import { Journal } from "./runner/journal/journal.js";
 import { RunnerGroup, type DrainReport } from "./runner/runner-group.js";
+import type { SupervisedHandler } from "./supervisor/child.js";
+import { isSupervised } from "./supervisor/supervised.js";
 import type { AdminServer } from "./telemetry/admin/admin-server.js";
 import type { WorkerEmitter } from "./telemetry/emitter.js";
 import type { SafeLogger } from "./telemetry/logger.js";
@@ -57,6 +60,7 @@ export class HandlerLife {
   readonly #config: HandlerConfig;
   readonly #options: TaskHandlerOptions;
   readonly #events: WorkerEmitter;
+  readonly #journal: Journal | undefined;
   readonly #transport: ObservedTransport;
   readonly #registrar: TaskDefRegistrar;
   readonly #board: HeartbeatBoard;
@@ -67,7 +71,6 @@ export class HandlerLife {
   #admin: AdminServer | undefined;
   #ending: Promise<void> | undefined;
   readonly #requestAge = new TickAge(METER_TICK_MS);
-  #hasDeclared = false;
   #markStopped: () => void = () => undefined;
 
   constructor({ config, options, log, events, internals }: LifeOptions) {
@@ -75,6 +78,8 @@ export class HandlerLife {
     this.#options = options;
     this.#events = events;
     this.log = log;
+    // First: what it throws must not leave anything running.
+    this.#journal = openJournal(config, log);
     this.#transport = this.#connect(internals);
     const stallMs = config.stallTimeoutSeconds * 1000;
     this.#stallMs = stallMs > 0 ? stallMs : Infinity;
@@ -90,6 +95,7 @@ export class HandlerLife {
       requestTimeoutMs: config.requestTimeoutMs,
       maxHeldPolls: config.maxHeldPolls,
       followWorkflows: config.followWorkflows,
+      journal: this.#journal,
       sliceMs: Math.min(this.#stallMs / 4, MAX_SLICE_MS),
     });
     this.stopped = new Promise<void>((resolve) => {
@@ -130,6 +136,10 @@ export class HandlerLife {
   async #openAdmin(): Promise<void> {
     const { adminPort: port, adminHost: host } = this.#config;
     if (port === undefined) return;
+    if (isSupervised()) {
+      this.log.info({}, "health and metrics are answered by the supervisor, for all its processes; not by this one");
+      return;
+    }
     const { startAdminServer } = await import("./telemetry/admin/admin-server.js");
     const registry = this.#metrics?.registry;
     this.#admin = await startAdminServer({ port, host, registry, stallMs: this.#stallMs, status: () => this.status });
@@ -169,6 +179,7 @@ export class HandlerLife {
   async #close(): Promise<void> {
     this.#watchdog?.stop();
     this.#meter.stop();
+    this.#journal?.close();
     await withTimeout(Promise.all([this.#transport.close(), this.#admin?.close()]), CLOSE_TIMEOUT_MS);
     this.#metrics?.detach();
   }
@@ -185,14 +196,33 @@ export class HandlerLife {
   }
 
   /** Ends the process, also where `process.exit()` would hang. */
-  endProcess(code: number): void {
+  endProcess(code: number): never {
     if (this.#watchdog === undefined) process.exit(code);
-    this.#watchdog.endProcess(code);
+    return this.#watchdog.endProcess(code);
+  }
+
+  /** As a supervisor sees it; `stop` is the way to stop it. */
+  asSupervised(stop: (drainTimeoutMs: number) => Promise<void>): SupervisedHandler {
+    return {
+      log: this.log,
+      workers: this.#config.workers,
+      stallMs: this.#watchesStalls ? this.#stallMs : undefined,
+      registry: this.#metrics?.registry,
+      stopped: this.stopped,
+      status: () => this.status,
+      tasks: (max) => this.group.heldTasks(max),
+      takeOver: (predecessor) => this.group.takeOver(predecessor),
+      endProcess: (code) => this.endProcess(code),
+      stop,
+    };
+  }
+
+  get #watchesStalls(): boolean {
+    return (this.#config.watchdog ?? !isUnderTestRunner(process.env)) && this.#stallMs !== Infinity;
   }
 
   #startWatchdog(): void {
-    const isWanted = this.#config.watchdog ?? !isUnderTestRunner(process.env);
-    if (!isWanted || this.#stallMs === Infinity) return;
+    if (!this.#watchesStalls) return;
     this.#watchdog = watch({
       board: this.#board,
       stallMs: this.#stallMs,
@@ -227,8 +257,7 @@ export class HandlerLife {
   #lookForStuckRequest(gapMs: number): void {
     const oldest = this.#transport.oldest();
     const stalledMs = this.#requestAge.tick(oldest, gapMs);
-    if (oldest === undefined || stalledMs < this.#stallMs || this.#hasDeclared) return;
-    this.#hasDeclared = true;
+    if (oldest === undefined || stalledMs < this.#stallMs) return;
     const { method, pathTemplate } = oldest.request;
     this.#watchdog?.declare({ reason: "request", stuck: `${method} ${pathTemplate}`, stalledMs });
   }
@@ -260,6 +289,12 @@ export class HandlerLife {
     const withToken = authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
     return observed(withToken, systemClock);
   }
+}
+
+function openJournal({ journal, workers }: HandlerConfig, log: SafeLogger): Journal | undefined {
+  if (journal === undefined) return undefined;
+  const workerIds = workers.map(({ workerId }) => workerId);
+  return new Journal({ ...journal, workerIds, clock: systemClock, log });
 }
 
 /** Says once what became of asking for a token, and again when that changes. */

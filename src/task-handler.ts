@@ -7,6 +7,7 @@ import type { TaskHandlerOptions } from "./config/types.js";
 import { HandlerLife, type Internals } from "./handler-life.js";
 import type { GroupStatus } from "./runner/runner-group.js";
 import type { TaskRunner } from "./runner/task-runner.js";
+import { isSupervised } from "./supervisor/supervised.js";
 import { createDefaultLogger } from "./telemetry/default-logger.js";
 import { createEmitter, type WorkerEmitter } from "./telemetry/emitter.js";
 import type { WorkerEventListener, WorkerEventName } from "./telemetry/events.js";
@@ -91,13 +92,22 @@ export class TaskHandler {
   async #start(): Promise<void> {
     const identity = { hostname: hostname(), pid: process.pid, random: randomBytes(4).toString("hex") };
     const config = resolveConfig(this.#options, process.env, identity);
-    const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel)));
+    const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel, config.logFormat)));
     for (const warning of config.warnings) log.warn({}, warning);
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
     const options = this.#options;
     this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals });
-    await this.#life.start();
+    const life = this.#life;
+    try {
+      await life.start();
+    } catch (error) {
+      this.#life = undefined;
+      throw error;
+    }
+    if (!isSupervised()) return;
+    const { attachToSupervisor } = await import("./supervisor/child.js");
+    attachToSupervisor(life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs })));
   }
 
   /**
@@ -208,7 +218,7 @@ function endAbandoned(life: HandlerLife): void {
   const { log, abandoned } = life;
   const timer = setTimeout(() => {
     log.warn({ abandoned }, "functions that were ended go on and hold the process; ending it");
-    process.exit();
+    life.endProcess(Number(process.exitCode ?? 0));
   }, ABANDONED_GRACE_MS);
   timer.unref();
 }

@@ -4,7 +4,10 @@ import { DEFAULT_SERVER_URL, parseServerUrl } from "../config/server-url.js";
 import type { AuthOptions } from "../config/types.js";
 import { ConfigurationError } from "../errors.js";
 import { authenticated } from "../http/authenticated-transport.js";
+import type { Transport } from "../http/exchange.js";
+import { observed } from "../http/observed-transport.js";
 import { createTransport } from "../http/transport.js";
+import type { ClientSink } from "./client-sink.js";
 import { MetadataClient } from "./metadata-client.js";
 import { createTaskApi } from "./task-api.js";
 import { TaskClient } from "./task-client.js";
@@ -36,8 +39,12 @@ export interface ConductorClient extends AsyncDisposable {
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 
-/** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
-export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
+/**
+ * Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong.
+ *
+ * @param sink who is told of each request and each start; nobody by default.
+ */
+export function createConductorClient(options: ConductorClientOptions = {}, sink?: ClientSink): ConductorClient {
   const fromEnv = process.env.CONDUCTOR_SERVER_URL?.trim();
   const given = fromEnv !== undefined && fromEnv !== "" ? fromEnv : (options.serverUrl ?? DEFAULT_SERVER_URL);
   const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
@@ -50,15 +57,22 @@ export function createConductorClient(options: ConductorClientOptions = {}): Con
   const { value: credentials } = resolveAuth(options.auth, process.env, problems);
   if (!("url" in parsed) || problems.size > 0) throw new ConfigurationError([...problems]);
 
-  const plain = createTransport({ baseUrl: parsed.url });
+  const plain = told(createTransport({ baseUrl: parsed.url }), sink);
   const transport =
     credentials === undefined ? plain : authenticated(plain, { credentials, clock: systemClock, requestTimeoutMs });
   const close = () => transport.close();
   return {
     tasks: new TaskClient(createTaskApi(transport, requestTimeoutMs)),
     metadata: new MetadataClient(transport, requestTimeoutMs),
-    workflows: new WorkflowClient(transport, requestTimeoutMs),
+    workflows: new WorkflowClient(transport, requestTimeoutMs, systemClock, sink),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function told(transport: Transport, sink: ClientSink | undefined): Transport {
+  if (sink === undefined) return transport;
+  return observed(transport, systemClock, ({ method, pathTemplate }, exchange, durationMs) => {
+    sink.requestEnded(method, pathTemplate, exchange.kind === "answered" ? exchange.status : 0, durationMs);
+  });
 }

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "../clock.js";
 import type { Transport } from "../http/exchange.js";
+import type { ClientSink } from "./client-sink.js";
 import { isObject, parseJson, type Check } from "./reply.js";
 import { createSend, hasTexts, objectWith, pathPart, queryOf, type Send } from "./requests.js";
 import type { SearchResult, StartWorkflowRequest, Workflow, WorkflowState, WorkflowSummary } from "./types.js";
@@ -24,11 +25,18 @@ export class WorkflowClient {
   readonly #send: Send;
   readonly #requestTimeoutMs: number;
   readonly #clock: Clock;
+  readonly #sink: Pick<ClientSink, "workflowStarting" | "workflowStartFailed"> | undefined;
 
-  constructor(transport: Transport, requestTimeoutMs: number, clock: Clock = systemClock) {
+  constructor(
+    transport: Transport,
+    requestTimeoutMs: number,
+    clock: Clock = systemClock,
+    sink?: Pick<ClientSink, "workflowStarting" | "workflowStartFailed">,
+  ) {
     this.#send = createSend(transport, requestTimeoutMs);
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#clock = clock;
+    this.#sink = sink;
   }
 
   /**
@@ -37,6 +45,16 @@ export class WorkflowClient {
    * {@link search} with a `correlationId` of your own.
    */
   async start(request: StartWorkflowRequest): Promise<string> {
+    if (this.#sink !== undefined) this.#sink.workflowStarting(request.name, request.version, sizeOf(request.input));
+    try {
+      return await this.#start(request);
+    } catch (error) {
+      this.#sink?.workflowStartFailed(request.name, error);
+      throw error;
+    }
+  }
+
+  #start(request: StartWorkflowRequest): Promise<string> {
     return this.#send({ method: "POST", path: "/workflow", body: { input: {}, ...request } }, (answer) => {
       const id = answer.body.replace(/^"|"$/g, "");
       return id !== "" && !/[\s<>{}]/.test(id) ? id : undefined;
@@ -106,6 +124,15 @@ export class WorkflowClient {
       { method: "GET", path, pathTemplate, deadlineMs },
       objectWith<WorkflowState>("workflowId", "status"),
     );
+  }
+}
+
+/** In bytes as JSON; 0 for what cannot be serialised, for that is not sent either. */
+function sizeOf(input: unknown): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(input ?? {}));
+  } catch {
+    return 0;
   }
 }
 

@@ -17,6 +17,7 @@ const HANDLER_OPTIONS = {
   stallReportFile: true,
   adminPort: true,
   adminHost: true,
+  journal: true,
   registry: true,
   logger: true,
 } satisfies Record<keyof TaskHandlerOptions, true>;

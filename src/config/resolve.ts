@@ -5,6 +5,7 @@ import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";
 import { decimal, find, flag, integer, oneOf, quote, text, type Env } from "./parse.js";
 import { resolveAuth } from "./resolve-auth.js";
+import { resolveJournal } from "./resolve-journal.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
 import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "./server-url.js";
 import type { HandlerConfig, Sourced, TaskHandlerOptions, WorkerConfig } from "./types.js";
@@ -118,6 +119,7 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     },
     problems,
   );
+  const journal = resolveJournal(options.journal, problems);
   checkLogger(options.logger, problems);
   checkRegistry(options.registry, problems);
   if (options.onStall !== undefined && typeof options.onStall !== "function")
@@ -148,6 +150,7 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     adminHost: adminHost.value,
     maxHeldPolls: maxHeldPolls.value,
     followWorkflows: followWorkflows.value,
+    journal: journal.value,
     workers: configs,
     sources: {
       serverUrl: serverUrl.source,
@@ -162,6 +165,7 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
       adminHost: adminHost.source,
       maxHeldPolls: maxHeldPolls.source,
       followWorkflows: followWorkflows.source,
+      journal: journal.source,
     },
     warnings: [...warnings],
   };

@@ -13,6 +13,20 @@ export interface AuthOptions {
   keySecret: string;
 }
 
+/** Where finished results are kept until they are delivered, so that the death of the process does not lose them. */
+export interface JournalOptions {
+  /**
+   * A folder that outlives the process, and in a container the container. Created if it is not there, readable by its
+   * owner only. Processes may share it.
+   */
+  dir: string;
+  /**
+   * Whether each result is on the disk before it is delivered, and not only with the operating system. Only a power cut
+   * or the end of the whole machine makes a difference; it costs as long as the disk takes. Default false.
+   */
+  fsync?: boolean;
+}
+
 /** The options of a `TaskHandler`. Where an environment variable is named, it wins over the option. */
 export interface TaskHandlerOptions {
   /**
@@ -77,6 +91,11 @@ export interface TaskHandlerOptions {
    */
   registry?: MetricsRegistry | false;
   /**
+   * Keeps finished results in a file until the server has them; the next process with this folder delivers what a killed
+   * one left, and their functions are not run again. Default: none, and results are in memory only.
+   */
+  journal?: JournalOptions;
+  /**
    * A pino logger, or anything of its shape. Default: pino to stdout, level `CONDUCTOR_LOG_LEVEL` or `info`, for people
    * in a terminal and JSON otherwise (`CONDUCTOR_LOG_FORMAT`: `pretty` or `json`).
    */
@@ -128,6 +147,8 @@ export interface HandlerConfig {
   readonly adminHost: string;
   readonly maxHeldPolls: number;
   readonly followWorkflows: boolean;
+  /** Undefined: results are in memory only. */
+  readonly journal: Required<JournalOptions> | undefined;
   readonly workers: readonly WorkerConfig[];
   readonly sources: Readonly<Record<string, Source>>;
   /** Things that are odd but not wrong (an unknown variable of a known worker): one log line each. */

@@ -11,18 +11,27 @@ export interface StallReport {
   /** The task types whose loops did not iterate, or the path of the request that did not end. */
   readonly stuck: readonly string[];
   readonly stalledMs: number;
-  /** What the loop did last: `polling`, `full`, `paused`, `waiting`, `draining`. */
+  /** What the stuck loops did last: `polling`, `full`, `paused`, `waiting`, `draining`. */
   readonly phase: string;
   /** The task type whose function was entered last. */
   readonly lastEntered?: string;
-  /** Whether the main thread answered, and how. */
+  /**
+   * - `turning`: the event loop turns; a loop or a request is lost all the same.
+   * - `busy`: it executes JavaScript; `stack` says where.
+   * - `native`: it could not be interrupted; `nativeCall` says what it waits for.
+   * - `unknown`: it could not be looked at; `probeError` says why.
+   */
   readonly mainThread: "turning" | "busy" | "native" | "unknown";
   /** The main thread's JavaScript stack, where it could be interrupted. */
   readonly stack?: string;
-  /** Where the kernel sees the main thread, when it is in a native call: `pipe_read`, `do_epoll_wait`. */
+  /** What the kernel sees the main thread do (Linux): `reading from a pipe or FIFO (state S, wchan …)`. */
   readonly nativeCall?: string;
-  /** Tasks in flight, as `taskType/taskId (state)`; at most 100. */
+  /** Tasks in flight, as `taskType/taskId (state)`; at most 100. Empty where the main thread could not be asked. */
   readonly inFlight: readonly string[];
-  /** How late the event loop's own timer is, in ms. */
+  /** How late the event loop's own timer is, in ms; where the main thread could not be asked, as {@link stalledMs}. */
   readonly eventLoopDelayMs: number;
+  /** What holds the event loop, counted by kind, where the main thread could be asked: `{ "FSReqCallback": 4 }`. */
+  readonly activeResources?: Readonly<Record<string, number>>;
+  /** Why the main thread could not be looked at. */
+  readonly probeError?: string;
 }

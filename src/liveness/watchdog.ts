@@ -1,5 +1,9 @@
 import type { HeartbeatBoard } from "./board.js";
+import type { Described } from "./stall-hook.js";
 import type { StallReason, StallReport } from "./stall-report.js";
+import { watchdogThread } from "./watchdog-thread.js";
+
+export { STALL_EXIT_CODE } from "./watchdog-thread.js";
 
 /** What a watchdog watches: the loops of one handler. */
 export interface WatchedProcess {
@@ -12,33 +16,51 @@ export interface WatchedProcess {
    * What is known for the report. Called while the main thread is interrupted at any point of any code: it must only
    * read, and must not throw.
    */
-  describe(): { readonly inFlight: readonly string[]; readonly eventLoopDelayMs: number };
+  describe(): Described;
   /** Called where the main thread still turns; the process ends when it settles, or after `graceMs`. */
   onStall(report: StallReport): Promise<void>;
   /** How long {@link onStall} may take, in ms. */
   readonly graceMs: number;
-  /** The thread could not be started, or has died: nobody watches any more, or a new one was started. */
+  /** The thread could not be started, or has died: the message says whether another one will be. */
   onFailure(error: Error): void;
 }
 
 /** A thread that watches the loops from outside and ends the process when one is stuck. */
 export interface Watchdog {
-  /** The main thread has found the stall itself: the thread makes the report and ends the process. */
+  /**
+   * The main thread has found the stall itself: the thread makes the report and ends the process, unless somebody
+   * debugs it; so it is told again for as long as the stall lasts. Without a thread the main thread does what it can.
+   */
   declare(stall: { reason: StallReason; stuck: string; stalledMs: number }): void;
   /**
    * Ends the process with `code`, whatever still runs, by the same means as after a stall: `process.exit()` can hang for
-   * ever on a stuck thread.
+   * ever on a stuck thread. Listeners of `exit` are called, for a second at most. Works after {@link stop} as well.
    */
-  endProcess(code: number): void;
+  endProcess(code: number): never;
   /** Watches no longer; the thread ends with the last one that is watched. */
   stop(): void;
 }
 
-/** Exit code of a process that was stuck, as of other SDKs: EX_SOFTWARE. */
-export const STALL_EXIT_CODE = 70;
+/**
+ * Watches these loops from one thread for the whole process. Never throws: what keeps it from watching goes to
+ * `onFailure`.
+ */
+export function watch(watched: WatchedProcess): Watchdog {
+  const id = watchdogThread.attach(watched);
+  return {
+    declare(stall) {
+      if (!watchdogThread.tell({ kind: "declare", id, stall })) watchdogThread.leave(id, reportWithoutThread(stall));
+    },
+    endProcess: (code) => watchdogThread.end(code),
+    stop() {
+      watchdogThread.detach(id);
+    },
+  };
 
-export function watch(_watched: WatchedProcess): Watchdog {
-  return { declare: () => {}, endProcess: (code) => process.exit(code), stop: () => {} };
+  function reportWithoutThread({ reason, stuck, stalledMs }: Parameters<Watchdog["declare"]>[0]): StallReport {
+    const seen = { reason, stuck: [stuck], stalledMs: Math.round(stalledMs), phase: "polling" };
+    return { ...seen, mainThread: "turning", ...watched.describe() };
+  }
 }
 
 /** True in a test: nobody wants their test runner ended. */

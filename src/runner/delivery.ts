@@ -2,11 +2,13 @@ import { sleep, type Timer } from "../clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Reply } from "../conductor/reply.js";
 import type { ConductorError } from "../conductor/errors.js";
+import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
 import { backoffMs } from "./backoff.js";
 import type { Door, InFlightTask } from "./in-flight.js";
+import type { KeptResult, LegacyResult, LegacySink, ResultKeeper } from "./journal/keeper.js";
 import { plainFailure, type Parcel } from "./outcome.js";
-import { failureClassOf, failureVerdict, type Permit, type Verdict } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone, type Permit, type Verdict } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
 
@@ -40,6 +42,8 @@ export interface DeliveryHooks {
 /** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
 const VERIFY_AFTER_MS = 1_000;
 const MAX_VERIFICATIONS = 5;
+/** Of the outbox, for results of dead processes: those must not keep us from polling. */
+const LEGACY_SHARE = 0.5;
 
 /** One result, until the server has it. */
 interface Shipment {
@@ -60,16 +64,21 @@ interface Shipment {
   isAcknowledged: boolean;
   /** Nothing is to be done for it any more. */
   isClosed: boolean;
+  /** Its place in the journal, if there is one. */
+  kept: KeptResult | undefined;
+  /** A dead process left it, so the task may have gone on without us: looks before each attempt. */
+  readonly isLegacy: boolean;
 }
 
 /**
  * Owns every finished result from the first attempt until the server has acknowledged it, has no use for it, or has
  * refused it for good. The first attempt is made in the task's slot; what must wait goes to the outbox and frees it.
  */
-export class Delivery {
+export class Delivery implements LegacySink {
   readonly #shared: Shared;
   readonly #limits: OutboxLimits;
   readonly #hooks: DeliveryHooks;
+  readonly #journal: ResultKeeper | undefined;
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new Set<Shipment>();
   /** Those that wait, in the order of their last attempt. */
@@ -82,10 +91,11 @@ export class Delivery {
   #suspectUntil = -Infinity;
   #stopped: string | undefined;
 
-  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks) {
+  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, journal?: ResultKeeper) {
     this.#shared = shared;
     this.#limits = limits;
     this.#hooks = hooks;
+    this.#journal = journal;
     shared.gate.onChange(() => {
       this.#pump();
     });
@@ -116,8 +126,41 @@ export class Delivery {
    * Never rejects.
    */
   async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<HandOut | null> {
-    const now = this.#shared.clock.now();
     entry.state = "delivering";
+    const shipment = this.#shipmentOf(entry, parcel, false);
+    try {
+      if (this.#journal !== undefined) {
+        shipment.kept = this.#journal.keep(entry, parcel);
+        if (shipment.kept.synced !== undefined) await shipment.kept.synced;
+      }
+      return await this.#deliverNow(shipment, chain);
+    } catch (error) {
+      this.#storeAfterBug(shipment, error);
+      return null;
+    }
+  }
+
+  /** Whether to hand over more of what dead processes left. */
+  get hasRoomForLegacy(): boolean {
+    const { maxResults, maxBytes } = this.#limits;
+    return (
+      this.#stopped === undefined &&
+      this.waiting < maxResults * LEGACY_SHARE &&
+      this.#outboxBytes < maxBytes * LEGACY_SHARE
+    );
+  }
+
+  /** A result that a dead process left: it waits with the others. Its task is not in the table, and may come to us anew. */
+  deliverLegacy({ entry, parcel, kept }: LegacyResult): void {
+    const { events } = this.#shared;
+    const shipment = this.#shipmentOf(entry, parcel, true);
+    shipment.kept = kept;
+    if (events.has("taskReclaimed")) events.emit("taskReclaimed", { ...entry.ids, reason: "predecessor" });
+    this.#store(shipment);
+  }
+
+  #shipmentOf(entry: InFlightTask, parcel: Parcel, isLegacy: boolean): Shipment {
+    const now = this.#shared.clock.now();
     const shipment: Shipment = {
       entry,
       parcel,
@@ -132,14 +175,11 @@ export class Delivery {
       lastError: undefined,
       isAcknowledged: false,
       isClosed: false,
+      kept: undefined,
+      isLegacy,
     };
     this.#shipments.add(shipment);
-    try {
-      return await this.#deliverNow(shipment, chain);
-    } catch (error) {
-      this.#storeAfterBug(shipment, error);
-      return null;
-    }
+    return shipment;
   }
 
   async #deliverNow(shipment: Shipment, chain: boolean): Promise<HandOut | null> {
@@ -176,13 +216,23 @@ export class Delivery {
     this.#store(shipment);
   }
 
-  /** From now on nothing is tried again: what waits is given up, with an event and a log line that carry the result. */
+  /**
+   * From now on nothing is tried again. What waits stays in the journal for a successor; without one it is given up, with
+   * an event and a log line that carry the result.
+   */
   stop(reason: string): void {
     this.#stopped = reason;
+    let results = 0;
     for (const shipment of [...this.#shipments]) {
       this.#remove(shipment);
-      this.#giveUp(shipment, reason);
+      if (this.#leaveInJournal(shipment)) results += 1;
+      else this.#giveUp(shipment, reason);
     }
+    if (results > 0)
+      this.#shared.log.warn(
+        { results },
+        "stopped before all results were delivered; the journal has them for a successor",
+      );
     this.#shared.clock.clearTimer(this.#timer);
   }
 
@@ -199,6 +249,8 @@ export class Delivery {
     const { entry, parcel } = shipment;
     let reply: Reply<HandOut | null | true>;
     try {
+      const ended = shipment.isLegacy ? await this.#lookFirst(shipment, permit) : undefined;
+      if (ended !== undefined) return ended;
       reply = door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body);
     } catch (error) {
       permit.report("neutral");
@@ -240,7 +292,7 @@ export class Delivery {
         isLost: reply.kind === "maybeApplied",
       });
     }
-    if (verdict.kind === "gone") this.#moot(shipment, reply.error);
+    if (verdict.kind === "gone") this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
     return verdict;
   }
@@ -258,10 +310,7 @@ export class Delivery {
       const reply = await api.get(entry.task.taskId);
       if (reply.kind !== "answered") continue;
       entry.hasUnclearExtension = false;
-      const { status, pollCount, workerId } = reply.value;
-      const isUndone =
-        status === "IN_PROGRESS" && pollCount === entry.task.pollCount && workerId === entry.worker.workerId;
-      if (!isUndone || shipment.isClosed) break;
+      if (!isStillOurs(entry, reply.value) || shipment.isClosed) break;
       log.warn(entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
       shipment.isAcknowledged = false;
       shipment.notBefore = clock.now();
@@ -269,6 +318,30 @@ export class Delivery {
       return;
     }
     this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
+  }
+
+  /** Whether the task still waits for this very result: undefined when it does, otherwise what became of the attempt. */
+  async #lookFirst(shipment: Shipment, permit: Permit): Promise<UpdateVerdict | undefined> {
+    const { entry } = shipment;
+    const reply = await this.#shared.api.get(entry.task.taskId);
+    if (reply.kind === "answered") {
+      if (isStillOurs(entry, reply.value)) return undefined;
+      permit.report("ok");
+      const { status, pollCount } = reply.value;
+      this.#moot(
+        shipment,
+        `the task is ${status}, handed out ${pollCount} times (for this result: ${entry.task.pollCount})`,
+      );
+      return { kind: "gone" };
+    }
+    const failure = failureVerdict(reply);
+    permit.report(failure, reply.error.retryAfterMs);
+    if (isGone(reply)) {
+      this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
+      return { kind: "gone" };
+    }
+    this.#noteFailure(shipment, "none", failure, reply.error);
+    return { kind: "retry", strike: "none" };
   }
 
   #noteFailure(shipment: Shipment, strike: Strike, failure: Verdict, error: ConductorError): void {
@@ -293,6 +366,7 @@ export class Delivery {
 
   #store(shipment: Shipment): void {
     if (this.#stopped !== undefined || shipment.isClosed) {
+      if (this.#leaveInJournal(shipment)) return;
       this.#giveUp(shipment, this.#stopped ?? "it was given up");
       return;
     }
@@ -381,7 +455,18 @@ export class Delivery {
   #close(shipment: Shipment, door: Door): void {
     shipment.isClosed = true;
     this.#shipments.delete(shipment);
+    shipment.kept?.strike();
     this.#shared.table.leave(shipment.entry, door);
+  }
+
+  /** Not given up, only left: a successor delivers it. */
+  #leaveInJournal(shipment: Shipment): boolean {
+    const { kept, entry, isClosed, isAcknowledged } = shipment;
+    if (isClosed || isAcknowledged || kept?.isOnDisk !== true) return false;
+    shipment.isClosed = true;
+    this.#shipments.delete(shipment);
+    this.#shared.table.leave(entry, "undeliverable");
+    return true;
   }
 
   #giveUp(shipment: Shipment, why: string): void {
@@ -412,12 +497,16 @@ export class Delivery {
     events.emit("taskUndeliverable", { ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
   }
 
-  #moot(shipment: Shipment, error: ConductorError): void {
+  #moot(shipment: Shipment, reason: string): void {
     const { log, events } = this.#shared;
     const { ids } = shipment.entry;
-    const reason = error.serverMessage ?? error.message;
-    log.warn({ ...ids, reason }, "the server has no use for the result: the task or its workflow is gone");
+    log.warn({ ...ids, reason }, "the server has no use for the result: the task has ended, moved on or is gone");
     if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
     this.#close(shipment, "moot");
   }
+}
+
+/** The server still waits for what we have to say on this hand-out. */
+function isStillOurs({ task, worker }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
+  return status === "IN_PROGRESS" && workerId === worker.workerId && pollCount === task.pollCount;
 }

@@ -21,7 +21,7 @@ export type Outcome =
       /** True: no retry. */
       readonly terminal: boolean;
       readonly reason: string;
-      /** What was thrown. */
+      /** What was thrown, or what ended the function. */
       readonly error?: unknown;
       readonly stack?: string;
       readonly output?: JsonObject;

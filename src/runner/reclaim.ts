@@ -10,6 +10,8 @@ export interface ReclaimSite {
   readonly config: WorkerConfig;
   /** Gives back a task that was handed out to us and never arrived. */
   giveBackLost(task: Task): void;
+  /** Ends a task that a process which died had: failed for `reason`; undefined: given back, for it was not started. */
+  takeOver(task: Task, reason: string | undefined): void;
 }
 
 /** After the server stopped holding a lost request it may take this long to hand a task to it, in ms. */
@@ -23,22 +25,41 @@ const IN_TRANSIT_MS = 500;
 const MAX_REMEMBERED = 1_000;
 /** Each listing makes the server read the whole backlog; beyond this the search is not worth it. */
 const MAX_BACKLOG = 2_000;
+/** Looks at the same time: a process that takes over from another may have many task types. */
+const MAX_BUSY = 4;
 
 interface Search {
+  readonly site: ReclaimSite;
+  /** Under which the server has what is searched for. */
+  readonly workerId: string;
+  /** Set where it is another process's `workerId`, that of one which died. */
+  readonly predecessor: DeadProcess | undefined;
   notBefore: number;
   looksLeft: number;
   failures: number;
   busy: boolean;
 }
 
+interface DeadProcess {
+  /** Why what it may have started failed. */
+  readonly reason: string;
+  /** Until when the server may still hand tasks to it, by the clock. */
+  readonly heldUntil: number;
+  /** A look has seen all it had: what a later one finds was handed out after its death, and was not started. */
+  hasSeenAll: boolean;
+  readonly onEnd: () => void;
+}
+
 /**
  * Finds tasks that the server handed out to us in an answer that never arrived. Nobody works on them, and they would
  * wait for their response timeout; they are recognised by our `workerId`, which no other process has, and given back.
- * Best effort: off, with one log line, where the server does not allow the listing.
+ * In the same way it finds what a process that died had. Best effort: off, with one log line, where the server does not
+ * allow the listing.
  */
 export class Reclaim {
   readonly #shared: Shared;
-  readonly #searches = new Map<ReclaimSite, Search>();
+  /** By queue and `workerId`. */
+  readonly #searches = new Map<string, Search>();
   /** The hand-outs that were given back unseen or given up, by task: the poll count of each. */
   readonly #givenBack = new Map<string, number>();
   #timer: Timer;
@@ -58,14 +79,35 @@ export class Reclaim {
     const isOurs = (site.config.sources.workerId ?? "default") === "default";
     if (this.#isOff || this.#stopped || !isOurs) return;
     const notBefore = Math.max(this.#shared.clock.now(), heldUntil) + SETTLE_MS;
-    const known = this.#searches.get(site);
-    if (known === undefined) this.#searches.set(site, { notBefore, looksLeft: 2, failures: 0, busy: false });
-    else {
+    const { workerId } = site.config;
+    const key = keyOf(site, workerId);
+    const known = this.#searches.get(key);
+    if (known === undefined) {
+      const search = { site, workerId, predecessor: undefined, notBefore, looksLeft: 2, failures: 0, busy: false };
+      this.#searches.set(key, search);
+    } else {
       known.notBefore = Math.max(known.notBefore, notBefore);
       known.looksLeft = 2;
       known.failures = 0;
     }
     this.#schedule();
+  }
+
+  /**
+   * Finds what the server has handed out to a process that died, and to no other, under `workerId`; the server may go on
+   * to do so until `heldUntil`, by the clock. What it may have started fails for `reason`; the rest is given back.
+   * Resolves when that is done, or given up.
+   */
+  leftBy(site: ReclaimSite, workerId: string, reason: string, heldUntil: number): Promise<void> {
+    const { clock } = this.#shared;
+    if (this.#isOff || this.#stopped || workerId === site.config.workerId) return Promise.resolve();
+    return new Promise((resolve) => {
+      const predecessor = { reason, heldUntil, hasSeenAll: false, onEnd: resolve };
+      const search = { site, workerId, predecessor, notBefore: clock.now(), looksLeft: 3, failures: 0, busy: false };
+      this.#searches.get(keyOf(site, workerId))?.predecessor?.onEnd();
+      this.#searches.set(keyOf(site, workerId), search);
+      this.#schedule();
+    });
   }
 
   /** This very hand-out was given up for lost and given back; its late answer must not be worked on. */
@@ -80,6 +122,7 @@ export class Reclaim {
 
   stop(): void {
     this.#stopped = true;
+    for (const { predecessor } of this.#searches.values()) predecessor?.onEnd();
     this.#searches.clear();
     this.#shared.clock.clearTimer(this.#timer);
   }
@@ -92,10 +135,15 @@ export class Reclaim {
     if (this.#stopped || !gate.isOpen) return;
     const now = clock.now();
     let nextAt = Infinity;
-    for (const [site, search] of this.#searches) {
+    let busy = [...this.#searches.values()].filter((search) => search.busy).length;
+    for (const search of this.#searches.values()) {
       if (search.busy) continue;
-      if (search.notBefore <= now) void this.#search(site, search);
-      else nextAt = Math.min(nextAt, search.notBefore);
+      if (search.notBefore > now) nextAt = Math.min(nextAt, search.notBefore);
+      // One that ends schedules the next.
+      else if (busy < MAX_BUSY) {
+        busy += 1;
+        void this.#search(search);
+      }
     }
     if (nextAt !== Infinity) {
       this.#timer = clock.setTimer(() => {
@@ -104,25 +152,31 @@ export class Reclaim {
     }
   }
 
-  async #search(site: ReclaimSite, search: Search): Promise<void> {
+  async #search(search: Search): Promise<void> {
     const { clock, log } = this.#shared;
+    const { site, predecessor } = search;
     search.busy = true;
     search.looksLeft -= 1;
     let isDone = false;
     try {
-      isDone = await this.#look(site);
+      isDone = await this.#look(search);
     } catch (error) {
       log.error({ taskType: site.config.taskDefName, err: error }, "looking for lost tasks failed unexpectedly");
     }
     search.busy = false;
     if (isDone) {
-      search.notBefore = clock.now() + SECOND_LOOK_MS;
+      const heldUntil = (predecessor?.heldUntil ?? -Infinity) + SETTLE_MS;
+      search.notBefore = heldUntil > clock.now() ? heldUntil : clock.now() + SECOND_LOOK_MS;
     } else {
       search.looksLeft += 1;
       search.failures += 1;
       search.notBefore = Math.max(search.notBefore, clock.now() + RETRY_MS);
     }
-    if (search.looksLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) this.#searches.delete(site);
+    if (search.looksLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) {
+      const key = keyOf(site, search.workerId);
+      if (this.#searches.get(key) === search) this.#searches.delete(key);
+      predecessor?.onEnd();
+    }
     this.#schedule();
   }
 
@@ -135,9 +189,9 @@ export class Reclaim {
   }
 
   /** One look. False: it has to be repeated. */
-  async #look(site: ReclaimSite): Promise<boolean> {
+  async #look({ site, workerId, predecessor }: Search): Promise<boolean> {
     const { api, gate, log, table } = this.#shared;
-    const { taskDefName, domain, workerId } = site.config;
+    const { taskDefName, domain } = site.config;
     const queue = domain === undefined ? taskDefName : `${domain}:${taskDefName}`;
     const ask = async <T>(call: () => Promise<Reply<T>>): Promise<T | undefined> => {
       const permit = gate.admit();
@@ -163,9 +217,10 @@ export class Reclaim {
     if (sizes === undefined) return false;
     const backlog = sizes[queue] ?? 0;
     if (backlog >= MAX_BACKLOG) {
+      const what = predecessor === undefined ? "an answer was lost" : "a worker process died";
       log.warn(
         { taskType: taskDefName, backlog },
-        "an answer was lost; the queue is too long to search for tasks it may have carried",
+        `${what}; the queue is too long to search for tasks that it may have had`,
       );
       return true;
     }
@@ -178,7 +233,12 @@ export class Reclaim {
       table.get(task.taskId) === undefined &&
       !this.hasGivenBack(task);
     const suspects = pending.filter(isLost);
-    if (suspects.length === 0) return true;
+    const isStarted = predecessor !== undefined && !predecessor.hasSeenAll;
+    const isWhole = pending.length < MAX_BACKLOG;
+    if (suspects.length === 0) {
+      if (predecessor !== undefined && isWhole) predecessor.hasSeenAll = true;
+      return true;
+    }
     // What was on its way while the server made the list is no loss.
     await sleep(this.#shared.clock, IN_TRANSIT_MS);
     for (const suspect of suspects) {
@@ -187,13 +247,22 @@ export class Reclaim {
       const task = await ask(() => api.get(suspect.taskId));
       if (task === undefined) return false;
       if (!isLost(task) || task.pollCount !== suspect.pollCount) continue;
+      this.#remember(task);
+      if (predecessor !== undefined) {
+        site.takeOver(task, isStarted ? predecessor.reason : undefined);
+        continue;
+      }
       log.warn(
         { taskType: taskDefName, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId },
         "a task was handed out in an answer that never arrived; giving it back",
       );
-      this.#remember(task);
       site.giveBackLost(task);
     }
+    if (predecessor !== undefined && isWhole) predecessor.hasSeenAll = true;
     return true;
   }
+}
+
+function keyOf({ config: { taskDefName, domain } }: ReclaimSite, workerId: string): string {
+  return JSON.stringify([taskDefName, domain, workerId]);
 }

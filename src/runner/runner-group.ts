@@ -4,12 +4,14 @@ import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatBoard } from "../liveness/board.js";
 import type { Logger } from "../telemetry/logger.js";
 import { createRepeatLog } from "../telemetry/repeat-log.js";
-import { DEFAULT_OUTBOX_LIMITS, Delivery, type OutboxLimits } from "./delivery.js";
+import { DEFAULT_OUTBOX_LIMITS, Delivery, type DeliveryHooks, type OutboxLimits } from "./delivery.js";
 import { Executor } from "./execution.js";
 import { HandBack } from "./hand-back.js";
+import type { Journal } from "./journal/journal.js";
 import { InFlightTable } from "./in-flight.js";
 import { plainFailure } from "./outcome.js";
 import { PollCoordinator } from "./poll-coordinator.js";
+import { takeOverFrom, type HeldTask, type Predecessor } from "./predecessor.js";
 import { Reclaim } from "./reclaim.js";
 import { ServerGate } from "./server-gate.js";
 import type { EventSink, Shared } from "./shared.js";
@@ -37,6 +39,8 @@ export interface RunnerGroupOptions {
   readonly maxHeldPolls?: number;
   /** Whether to look for a workflow's next task as soon as one is acknowledged. Default true. */
   readonly followWorkflows?: boolean;
+  /** Keeps results over the death of the process. The group does not close it. */
+  readonly journal?: Pick<Journal, "keep" | "adoptInto"> | undefined;
 }
 
 const DEFAULT_MAX_HELD_POLLS = 16;
@@ -78,7 +82,9 @@ export class RunnerGroup {
   readonly #executor: Executor;
   readonly #reclaim: Reclaim;
   readonly #coordinator: PollCoordinator;
+  readonly #journal: RunnerGroupOptions["journal"];
   readonly #changed: Wakeup;
+  readonly #shared: Shared;
   #loops: Promise<unknown> | undefined;
   #drainDeadline: number | undefined;
 
@@ -86,6 +92,7 @@ export class RunnerGroup {
     const { clock, random, api, events, log } = options;
     this.#clock = clock;
     this.#changed = new Wakeup(clock);
+    this.#journal = options.journal;
     const onChange = () => {
       if (this.#drainDeadline !== undefined) this.#changed.wake();
     };
@@ -96,6 +103,7 @@ export class RunnerGroup {
       onChange();
     });
     const shared: Shared = { clock, random, api, gate: this.#gate, table: this.#table, events, log };
+    this.#shared = shared;
     const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
     this.#handBack = new HandBack(shared, onChange, (entry, why) => {
@@ -108,7 +116,7 @@ export class RunnerGroup {
     this.#reclaim = new Reclaim(shared);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
-    this.#delivery = new Delivery(shared, options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS, {
+    const deliveryHooks: DeliveryHooks = {
       onChange: () => {
         for (const runner of this.runners) runner.wake();
         onChange();
@@ -121,7 +129,13 @@ export class RunnerGroup {
         upkeep.waiting(entry);
       },
       settled: (entry) => upkeep.settled(entry),
-    });
+    };
+    this.#delivery = new Delivery(
+      shared,
+      options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS,
+      deliveryHooks,
+      options.journal,
+    );
     const parts = {
       shared,
       upkeep,
@@ -144,6 +158,8 @@ export class RunnerGroup {
   }
 
   start(): void {
+    // What a dead process has finished comes before anything new.
+    if (this.#loops === undefined) this.#journal?.adoptInto(this.#delivery);
     this.#loops ??= Promise.all(this.runners.map((runner) => runner.run()));
   }
 
@@ -211,6 +227,25 @@ export class RunnerGroup {
       lines.push(`${worker.taskDefName}/${task.taskId} (${state})`);
     }
     return lines;
+  }
+
+  /** The tasks that have not left, as another process would have to know them to end them: at most `max`. */
+  heldTasks(max: number): HeldTask[] {
+    const held: HeldTask[] = [];
+    for (const { task, worker, state } of this.#table) {
+      if (held.length >= max) break;
+      const { taskId, workflowInstanceId, pollCount } = task;
+      const { taskDefName: taskType, workerId } = worker;
+      held.push({ taskId, workflowInstanceId, taskType, workerId, pollCount, state });
+    }
+    return held;
+  }
+
+  /** Ends what a process that died has left; resolves when that is under way, or given up. Never rejects. */
+  takeOver(predecessor: Predecessor): Promise<void> {
+    const isOver = () => this.#drainDeadline !== undefined;
+    const parts = { shared: this.#shared, reclaim: this.#reclaim, isOver, hasJournal: this.#journal !== undefined };
+    return takeOverFrom(predecessor, this.runners, parts);
   }
 
   /** Brings the end of a drain under way forward to `drainTimeoutMs` from now. */

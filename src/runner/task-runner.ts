@@ -339,7 +339,11 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const state = this.#lookNext ? { ...this.#pollState, sweepNext: true } : this.#pollState;
     const mustBeHeld = nextPoll(state, { freeSlots, longPollMs, isProbe: false }).kind !== "sweep";
     this.#isWaitingForHold = mustBeHeld && gate.isOpen && !this.#parts.coordinator.mayHold(this);
-    if (this.#isWaitingForHold) return Infinity;
+    if (this.#isWaitingForHold) {
+      // Its queue is watched from now on: what its last poll said is no news, and the next one may be long in coming.
+      this.#failingSince = undefined;
+      return Infinity;
+    }
     const permit = gate.admit();
     if ("waitMs" in permit) return permit.waitMs;
     this.#lookNext = false;
@@ -514,7 +518,19 @@ export class TaskRunner implements ReclaimSite, PollMember {
       );
       return () => this.#return(entry, "notOurs");
     }
+    if (isExternal(task.externalInputPayloadStoragePath)) return () => this.#refuseExternal(entry);
     return undefined;
+  }
+
+  /** The function would run without its input; who retried it would get it as it is. */
+  #refuseExternal(entry: InFlightTask): Promise<void> {
+    const { events, log } = this.#shared;
+    log.error(entry.ids, "a task's input lies in external payload storage, which this SDK does not read");
+    if (events.has("externalPayloadUsed")) {
+      events.emit("externalPayloadUsed", { ...entry.ids, operation: "READ", payloadType: "TASK_INPUT" });
+    }
+    const reason = "the task's input lies in external payload storage, which this worker's SDK does not read";
+    return this.#report(entry, plainFailure(entry, reason));
   }
 
   /** Gives back a task that nothing was begun with. */
@@ -540,6 +556,19 @@ export class TaskRunner implements ReclaimSite, PollMember {
       events.emit("taskReclaimed", { taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
     }
     void this.#return(this.#enter({ task, problem: undefined }), "lost");
+  }
+
+  /** Ends a task that a process which died had: failed for `reason`; undefined: given back, for it was not started. */
+  takeOver(task: Task, reason: string | undefined): void {
+    const { events, log } = this.#shared;
+    const entry = this.#enter({ task, problem: undefined });
+    log.warn(
+      { ...entry.ids, ...(reason === undefined ? {} : { reason }) },
+      `a worker process died with this task; it is ${reason === undefined ? "given back" : "reported failed"}`,
+    );
+    if (events.has("taskReclaimed")) events.emit("taskReclaimed", { ...entry.ids, reason: "predecessor" });
+    if (reason === undefined) void this.#return(entry, "lost");
+    else void this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason }));
   }
 
   /** A slot's work: one task, and those that come along with its update. Never rejects. */
@@ -652,6 +681,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
       events.emit("taskExecuted", { ...entry.ids, durationMs, status });
     }
   }
+}
+
+function isExternal(path: unknown): boolean {
+  return typeof path === "string" && path !== "";
 }
 
 /** One execution answers both, unless the first is on its way back and this is the next hand-out. */

@@ -121,7 +121,8 @@ export class Upkeep {
     const now = this.#shared.clock.now();
     if (entry.state === "running" && now >= entry.deadlineAt) {
       const message = `the deadline has passed: ${care.deadlineReason}`;
-      entry.interrupt?.({ kind: "failed", terminal: false, reason: message }, new TaskDeadlineError(message));
+      const error = new TaskDeadlineError(message);
+      entry.interrupt?.({ kind: "failed", terminal: false, reason: message, error }, error);
       return;
     }
     if (mayExtend(entry, care) && now >= care.leaseDueAt) {

@@ -10,3 +10,10 @@ export interface MetricsRegistry {
   /** The text that Prometheus scrapes. */
   metrics(): Promise<string>;
 }
+
+const METHODS = ["registerMetric", "getSingleMetric", "removeSingleMetric", "metrics"] as const;
+
+export function isMetricsRegistry(value: unknown): value is MetricsRegistry {
+  if (typeof value !== "object" || value === null) return false;
+  return METHODS.every((method) => typeof Reflect.get(value, method) === "function");
+}

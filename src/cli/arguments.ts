@@ -1,0 +1,21 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { UsageError } from "./usage-error.js";
+
+/** As Node's `parseArgs`; what it does not understand is a {@link UsageError}. */
+export function parse<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** A whole number within limits; undefined when the option was not given. */
+export function wholeNumber(name: string, given: string | undefined, min: number, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const value = /^\d+$/.test(given) ? Number(given) : NaN;
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(`--${name} must be a number from ${min} to ${max}, got ${given}`);
+  }
+  return value;
+}

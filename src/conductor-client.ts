@@ -1,0 +1,24 @@
+import {
+  createConductorClient as createUncountedClient,
+  type ConductorClient,
+  type ConductorClientOptions as UncountedClientOptions,
+} from "./conductor/client.js";
+import { ConfigurationError } from "./errors.js";
+import { createClientMetrics } from "./telemetry/metrics/client-metrics.js";
+import { isMetricsRegistry, type MetricsRegistry } from "./telemetry/metrics/registry.js";
+
+export interface ConductorClientOptions extends UncountedClientOptions {
+  /**
+   * The prom-client registry that the client's requests and its starts of workflows are counted in; it may be the one of
+   * a `TaskHandler`. Default: nothing is counted.
+   */
+  registry?: MetricsRegistry;
+}
+
+/** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
+export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
+  const { registry, ...others } = options;
+  if (registry === undefined) return createUncountedClient(others);
+  if (!isMetricsRegistry(registry)) throw new ConfigurationError(["option registry must be a prom-client Registry"]);
+  return createUncountedClient(others, createClientMetrics(registry));
+}

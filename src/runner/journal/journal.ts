@@ -1,0 +1,200 @@
+import { readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Clock, Timer } from "../../clock.js";
+import { ConfigurationError } from "../../errors.js";
+import type { Logger } from "../../telemetry/logger.js";
+import { createRepeatLog, type RepeatLog } from "../../telemetry/repeat-log.js";
+import type { InFlightTask } from "../in-flight.js";
+import type { Parcel } from "../outcome.js";
+import { Folder } from "./folder.js";
+import { FORMAT } from "./format.js";
+import type { DeadOwner, KeptResult, LegacySink, ResultKeeper } from "./keeper.js";
+import { Legacy } from "./legacy.js";
+import { DEFAULT_COMPACTION, OwnFile, type CompactionLimits } from "./own-file.js";
+import { factsOfThisProcess, findProcess, type ProcessFacts } from "./owner.js";
+
+export interface JournalOptions {
+  /** Created if it is not there. */
+  readonly dir: string;
+  /** Whether a result is on the disk, and not only with the operating system, before it is delivered. */
+  readonly fsync: boolean;
+  readonly workerIds: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The journal of a dead process was taken over; called before its results are delivered. Must not throw. */
+  readonly onAdopted?: (owner: DeadOwner) => void;
+  readonly compaction?: CompactionLimits;
+  /** For tests: who this process says it is. */
+  readonly self?: ProcessFacts;
+}
+
+/** How often the file is touched, in ms. Well below what makes others think that we are dead. */
+const TEND_MS = 5_000;
+/** How many tendings there are to a look for files of the dead. */
+const TENDINGS_PER_LOOK = 2;
+/** Dead processes whose results are delivered at the same time. */
+const MAX_LEGACIES = 16;
+
+/** Errors that waiting does not mend. */
+const CONFIGURATION_ERRORS = new Set([
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "ENOENT",
+  "ELOOP",
+  "ENAMETOOLONG",
+]);
+
+/**
+ * Keeps terminal results in a file of this process until they have left, and delivers what dead processes left in
+ * theirs. See `format.ts` for the file and `folder.ts` for who may take over whose.
+ */
+export class Journal implements ResultKeeper {
+  readonly #options: JournalOptions;
+  readonly #repeatLog: RepeatLog;
+  readonly #own: OwnFile;
+  readonly #folder: Folder;
+  readonly #legacies = new Set<Legacy>();
+  #sink: LegacySink | undefined;
+  #timer: Timer;
+  #tendings = 0;
+  #isClosed = false;
+
+  /**
+   * Creates folder and file. Throws `ConfigurationError` where that is not possible. A full disk is no error: results are
+   * then in memory only until there is room.
+   */
+  constructor(options: JournalOptions) {
+    const dir = path.resolve(options.dir);
+    this.#options = { ...options, dir };
+    const { clock, log, fsync, compaction = DEFAULT_COMPACTION, self = factsOfThisProcess() } = options;
+    this.#repeatLog = createRepeatLog({ clock, logger: log });
+    const header = { format: FORMAT, version: ownVersion(), workerIds: [...new Set(options.workerIds)], ...self };
+    this.#own = new OwnFile({ dir, header, fsync, repeatLog: this.#repeatLog, compaction });
+    this.#folder = new Folder({
+      dir,
+      self,
+      findProcess,
+      now: () => clock.now(),
+      onLeftAlone: (file, why, error) => {
+        log.warn({ dir, file, ...(error === undefined ? {} : { err: error }) }, `a journal is left alone: ${why}`);
+      },
+    });
+    this.#open(dir);
+    log.info({ dir, fsync }, "finished results are also kept in a journal until they are delivered");
+    this.#setTimer();
+  }
+
+  #open(dir: string): void {
+    try {
+      this.#own.open();
+      this.#warnOfOpenFolder(dir);
+    } catch (error) {
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      if (CONFIGURATION_ERRORS.has(code)) {
+        const hint = "journal.dir must be a folder that this process may create files in";
+        throw new ConfigurationError([`the journal cannot be kept in ${dir}: ${message}; ${hint}`]);
+      }
+      const fields = { dir, err: error };
+      this.#repeatLog.failed(
+        "writing the journal",
+        fields,
+        "creating the journal failed; until that works results are only in memory",
+      );
+    }
+  }
+
+  #warnOfOpenFolder(dir: string): void {
+    if (process.platform === "win32") return;
+    const mode = statSync(dir).mode & 0o777;
+    if ((mode & 0o022) !== 0)
+      this.#options.log.warn({ dir, mode: mode.toString(8) }, "others may write to the journal's folder; make it 0700");
+  }
+
+  keep(entry: InFlightTask, parcel: Parcel): KeptResult {
+    return this.#own.keep(entry, parcel);
+  }
+
+  /** From now on results of dead processes go to `sink`. What is there now is looked at before this returns. */
+  adoptInto(sink: LegacySink): void {
+    this.#sink = sink;
+    this.#adopt();
+  }
+
+  /** Whether a dead process has left a result of this task, and it is being delivered: nobody else is to end the task. */
+  hasLegacyOf(taskId: string): boolean {
+    for (const legacy of this.#legacies) if (legacy.hasResultOf(taskId)) return true;
+    return false;
+  }
+
+  /** Removes the file, unless results are left in it: those are for a successor. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#options.clock.clearTimer(this.#timer);
+    for (const legacy of this.#legacies) legacy.close();
+    this.#legacies.clear();
+    this.#own.close();
+  }
+
+  #setTimer(): void {
+    const { clock } = this.#options;
+    this.#timer = clock.setTimer(() => {
+      this.#setTimer();
+      this.#tend();
+    }, TEND_MS);
+  }
+
+  #tend(): void {
+    try {
+      this.#own.tend();
+      for (const legacy of this.#legacies) legacy.feed();
+      this.#tendings += 1;
+      if (this.#tendings % TENDINGS_PER_LOOK === 0) this.#adopt();
+    } catch (error) {
+      this.#options.log.error({ err: error }, "looking after the journal failed unexpectedly");
+    }
+  }
+
+  #adopt(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#isClosed) return;
+    const { dir } = this.#options;
+    const { id } = this.#own;
+    const key = "looking for journals of dead processes";
+    try {
+      for (const left of this.#folder.findLeft(id)) {
+        if (this.#legacies.size >= MAX_LEGACIES) break;
+        const name = this.#folder.claim(left, id);
+        if (name !== undefined) this.#takeOver(name, sink);
+      }
+      this.#repeatLog.succeeded(key);
+    } catch (error) {
+      // Without the folder there is nothing to find, and the file of our own says so.
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      this.#repeatLog.failed(key, { dir, err: error }, "looking for journals of dead processes failed");
+    }
+  }
+
+  #takeOver(name: string, sink: LegacySink): void {
+    const { log, clock, onAdopted } = this.#options;
+    const onDone = () => {
+      this.#legacies.delete(legacy);
+    };
+    const legacy = new Legacy({ name, folder: this.#folder, sink, log, now: () => clock.now(), onDone });
+    this.#legacies.add(legacy);
+    if (legacy.owner !== undefined) onAdopted?.(legacy.owner);
+    legacy.feed();
+  }
+}
+
+function ownVersion(): string {
+  try {
+    const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+    return String((JSON.parse(text) as { version: unknown }).version);
+  } catch {
+    return "unknown";
+  }
+}

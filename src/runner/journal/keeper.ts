@@ -1,0 +1,41 @@
+import type { InFlightTask } from "../in-flight.js";
+import type { Parcel } from "../outcome.js";
+
+/** What the delivery needs of a journal: the results that it holds are also somewhere that outlives the process. */
+export interface ResultKeeper {
+  /** Writes a terminal result down, before its first delivery attempt. Never throws. */
+  keep(entry: InFlightTask, parcel: Parcel): KeptResult;
+}
+
+/** One result in a journal. */
+export interface KeptResult {
+  /** A successor would find it now. False: the disk is full, say, and it is in memory only. */
+  readonly isOnDisk: boolean;
+  /** Settles when the disk itself has it; undefined where that is not asked for. Never rejects, and is bounded. */
+  readonly synced: Promise<void> | undefined;
+  /** The result has left: nobody has to deliver it any more. Never throws. */
+  strike(): void;
+}
+
+/** A finished result that a dead process left. */
+export interface LegacyResult {
+  /** The task as far as a report on it needs it, under the dead process's `workerId`. Not in the table of tasks. */
+  readonly entry: InFlightTask;
+  readonly parcel: Parcel;
+  readonly kept: KeptResult;
+}
+
+/** Takes results over from a dead process. */
+export interface LegacySink {
+  readonly hasRoomForLegacy: boolean;
+  deliverLegacy(result: LegacyResult): void;
+}
+
+/** A dead process whose journal was taken over. */
+export interface DeadOwner {
+  readonly workerIds: readonly string[];
+  readonly pid: number;
+  readonly host: string;
+  /** The tasks whose result it left; all else that it had in hand was not finished. */
+  readonly finishedTaskIds: readonly string[];
+}

@@ -1,0 +1,117 @@
+import { sleep } from "../clock.js";
+import type { Task } from "../conductor/types.js";
+import type { InFlightState } from "./in-flight.js";
+import type { Reclaim, ReclaimSite } from "./reclaim.js";
+import { failureVerdict, isGone } from "./server-gate.js";
+import type { Shared } from "./shared.js";
+import { mustNotRunTwice } from "./task-times.js";
+
+/** A task that a process had in its hands when it last told. */
+export interface HeldTask {
+  readonly taskId: string;
+  readonly workflowInstanceId: string;
+  readonly taskType: string;
+  readonly workerId: string;
+  /** Undefined: known from a stall report only, which does not have it. */
+  readonly pollCount: number | undefined;
+  readonly state: InFlightState;
+}
+
+/** One worker of a process, and the name under which it polled. */
+export interface PollerIdentity {
+  readonly taskType: string;
+  readonly domain: string | undefined;
+  readonly workerId: string;
+  /** The `workerId` is of that process alone, so that whatever the server has under it was that process's. */
+  readonly isUnique: boolean;
+}
+
+/** What a process that died has left behind, for the one that takes its place. */
+export interface Predecessor {
+  readonly id: number;
+  readonly tasks: readonly HeldTask[];
+  readonly pollers: readonly PollerIdentity[];
+  /** How it died, in one line. */
+  readonly reason: string;
+}
+
+/** What a task that may have been started fails with. */
+export const deathReason = (reason: string): string => `the worker process died: ${reason}`;
+
+const RETRY_MS = 2_000;
+const MAX_FAILURES = 5;
+
+/** A finished result in a journal is worth more than a failure: whoever adopts it gets this long to deliver it, in ms. */
+const JOURNAL_GRACE_MS = 15_000;
+
+interface TakeOverParts {
+  readonly shared: Shared;
+  readonly reclaim: Reclaim;
+  /** Nothing is taken over any more, for the process stops. */
+  readonly isOver: () => boolean;
+  /** The dead process may have kept finished results in a journal, which some living process adopts. */
+  readonly hasJournal: boolean;
+}
+
+/**
+ * Ends what a process that died has left: what it told by id, and then what only the server knows of. A task is touched
+ * only if the server still shows the very hand-out that the dead process got (its `workerId`, its `pollCount`). What it
+ * may have started fails, retryable, so that a task that kills its process does not go round for ever; what was
+ * received and not begun goes back to the queue. Resolves when that is under way, or given up; never rejects.
+ */
+export async function takeOverFrom(
+  predecessor: Predecessor,
+  sites: readonly ReclaimSite[],
+  { shared, reclaim, isOver, hasJournal }: TakeOverParts,
+): Promise<void> {
+  const { clock, table } = shared;
+  const startedAt = clock.now();
+  if (hasJournal) await sleep(clock, JOURNAL_GRACE_MS);
+  const reason = deathReason(predecessor.reason);
+  for (const held of predecessor.tasks) {
+    const site = sites.find(({ config }) => config.taskDefName === held.taskType);
+    if (site === undefined || isOver()) continue;
+    const task = await look(held.taskId, shared, isOver);
+    if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) continue;
+    const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
+    site.takeOver(task, isUnbegun ? undefined : reason);
+  }
+
+  const searches: Promise<void>[] = [];
+  for (const { taskType, domain, workerId, isUnique } of predecessor.pollers) {
+    const site = sites.find(({ config }) => config.taskDefName === taskType && config.domain === domain);
+    // A workerId of the user's own may be that of a living process as well.
+    if (site === undefined || !isUnique || isOver()) continue;
+    searches.push(reclaim.leftBy(site, workerId, reason, startedAt + site.config.longPollMs));
+  }
+  await Promise.all(searches);
+}
+
+function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
+  return (
+    task.status === "IN_PROGRESS" &&
+    task.workerId === workerId &&
+    (pollCount === undefined || task.pollCount === pollCount)
+  );
+}
+
+/** Undefined: it is gone, or the server does not answer. */
+async function look(taskId: string, { api, clock, gate }: Shared, isOver: () => boolean): Promise<Task | undefined> {
+  for (let failures = 0; failures < MAX_FAILURES && !isOver();) {
+    const permit = gate.admit();
+    if ("waitMs" in permit) {
+      await sleep(clock, Math.min(Math.max(permit.waitMs, 1), RETRY_MS));
+      continue;
+    }
+    const reply = await api.get(taskId);
+    if (reply.kind === "answered") {
+      permit.report("ok");
+      return reply.value;
+    }
+    permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+    if (isGone(reply)) return undefined;
+    failures += 1;
+    await sleep(clock, RETRY_MS);
+  }
+  return undefined;
+}

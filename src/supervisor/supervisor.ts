@@ -1,0 +1,268 @@
+import type { Clock, Timer } from "../clock.js";
+import type { SafeLogger } from "../telemetry/logger.js";
+import type { ForkChild } from "./child-process.js";
+import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
+import { MergedMetrics } from "./merged-metrics.js";
+import { BEAT_MS, type MetricJson } from "./messages.js";
+import { ProcessPlace, type ExitRecord, type PlaceStatus } from "./process-place.js";
+import { endsInARow, restartDelayMs, shouldGiveUp, type RestartLimits } from "./restart-policy.js";
+import { nextRollStep } from "./rolling.js";
+
+export interface SupervisorOptions {
+  readonly processes: number;
+  readonly fork: ForkChild;
+  readonly clock: Clock;
+  /** 0 up to 1, as `Math.random`. */
+  readonly random: () => number;
+  readonly log: SafeLogger;
+  readonly drainTimeoutMs: number;
+  readonly startTimeoutMs: number;
+  readonly limits: RestartLimits;
+}
+
+/** What a supervisor is in. */
+export type SupervisorState = "running" | "rolling" | "stopping" | "stopped";
+
+export interface SupervisorStatus {
+  readonly state: SupervisorState;
+  readonly processes: readonly PlaceStatus[];
+  /** How many processes were replaced, by the reason of their end. */
+  readonly restarts: Readonly<Record<ExitKind, number>>;
+}
+
+/** How it came to an end. */
+export interface SupervisorEnd {
+  /** For the exit of the process: 0 when every child drained, 1 when one had to be killed or the supervisor gave up. */
+  readonly code: number;
+  /** Why the supervisor gave up, with the last exits; undefined when it was asked to stop. */
+  readonly failure: string | undefined;
+  /** The last ends of processes, at most ten, the latest last. */
+  readonly exits: readonly ExitRecord[];
+}
+
+/** What a child may take to answer a scrape, in ms. */
+const SCRAPE_DEADLINE_MS = 1_000;
+const KEPT_EXITS = 10;
+
+/** Keeps N processes running: replaces what dies, rolls, and stops. Knows nothing of clusters, ports and signals. */
+export class Supervisor {
+  /** Resolves when no process is left and none will be started; never rejects. */
+  readonly exited: Promise<SupervisorEnd>;
+  readonly #options: SupervisorOptions;
+  readonly #places: readonly ProcessPlace[];
+  readonly #ends: number[];
+  readonly #exits: ExitRecord[] = [];
+  readonly #restarts = Object.fromEntries(EXIT_KINDS.map((kind) => [kind, 0])) as Record<ExitKind, number>;
+  readonly #metrics = new MergedMetrics();
+  #markExited: (end: SupervisorEnd) => void = () => undefined;
+  #isStopping = false;
+  #hasEnded = false;
+  #failure: string | undefined;
+  #hadToKill = false;
+  #everReady = false;
+  #failedStarts = 0;
+  #rollGoal: readonly number[] | undefined;
+  #rolled: (() => void)[] = [];
+  #tickTimer: Timer;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const { processes, fork, clock, log, drainTimeoutMs, startTimeoutMs } = options;
+    this.exited = new Promise((resolve) => {
+      this.#markExited = resolve;
+    });
+    this.#ends = Array.from({ length: processes }, () => 0);
+    this.#places = this.#ends.map(
+      (_, place) =>
+        new ProcessPlace({
+          place,
+          fork,
+          clock,
+          log,
+          drainTimeoutMs,
+          startTimeoutMs,
+          onReady: () => {
+            this.#onReady(place);
+          },
+          onExit: (exit) => {
+            this.#onExit(exit);
+          },
+          onLastMetrics: (metrics) => {
+            this.#metrics.collect(place, metrics);
+          },
+        }),
+    );
+  }
+
+  start(): void {
+    for (const place of this.#places) place.start();
+    this.#tick(this.#options.clock.now());
+  }
+
+  get status(): SupervisorStatus {
+    const state = this.#hasEnded
+      ? "stopped"
+      : this.#isStopping
+        ? "stopping"
+        : this.#rollGoal === undefined
+          ? "running"
+          : "rolling";
+    return { state, processes: this.#places.map((place) => place.status), restarts: { ...this.#restarts } };
+  }
+
+  /** The numbers of the processes that should beat and have been silent for longer than they may. */
+  get silent(): ReadonlySet<number> {
+    return new Set(this.#places.flatMap((place, number) => (place.isSilent ? [number] : [])));
+  }
+
+  /** Lets all finish what runs, for up to `drainTimeoutMs`, and starts none any more. Again: only shorter. */
+  stop(drainTimeoutMs = this.#options.drainTimeoutMs): Promise<SupervisorEnd> {
+    if (!this.#isStopping) this.#options.log.info({ drainTimeoutMs }, "stopping: the processes finish what runs");
+    this.#isStopping = true;
+    for (const place of this.#places) {
+      place.close();
+      place.stop("stop", drainTimeoutMs);
+    }
+    this.#endWhenEmpty();
+    return this.exited;
+  }
+
+  /**
+   * Replaces every process by a new one, one after the other, so that at most one is missing. Resolves when all are
+   * new, or the supervisor stops; called during a roll it resolves with that one.
+   */
+  roll(): Promise<void> {
+    if (this.#isStopping) return Promise.resolve();
+    if (this.#rollGoal === undefined) {
+      this.#options.log.info({}, "replacing the processes, one after the other");
+      this.#rollGoal = this.#places.map(({ generation }) => generation);
+    }
+    const done = new Promise<void>((resolve) => this.#rolled.push(resolve));
+    this.#stepRoll();
+    return done;
+  }
+
+  /** The metrics of all children and of this process, as Prometheus reads them. Waits for no child longer than 1 s. */
+  async metrics(): Promise<string> {
+    const answers = this.#places.map((place) => place.scrape(SCRAPE_DEADLINE_MS));
+    const live = new Set<number>();
+    for (const [place, answer] of (await Promise.all(answers)).entries()) {
+      if (answer === undefined) continue;
+      live.add(place);
+      this.#metrics.collect(place, answer);
+    }
+    return this.#metrics.render(live, this.#ownMetrics());
+  }
+
+  #ownMetrics(): MetricJson[] {
+    const restarts = Object.entries(this.#restarts).map(([reason, value]) => ({ labels: { reason }, value }));
+    const up = this.#places.map((place, process) => ({
+      labels: { process },
+      value: place.state === "ready" ? 1 : 0,
+    }));
+    return [
+      {
+        name: "worker_restart_total",
+        help: "Worker processes that were replaced, by the reason of their end",
+        type: "counter",
+        values: restarts,
+      },
+      { name: "worker_process_ready", help: "Whether the process polls (1) or not (0)", type: "gauge", values: up },
+    ];
+  }
+
+  #tick(before: number): void {
+    const { clock } = this.#options;
+    const now = clock.now();
+    for (const place of this.#places) place.tick(now - before);
+    this.#tickTimer = clock.setTimer(() => {
+      this.#tick(now);
+    }, BEAT_MS);
+  }
+
+  #onReady(place: number): void {
+    this.#everReady = true;
+    this.#failedStarts = 0;
+    const { log } = this.#options;
+    log.info({ process: place, childPid: this.#places[place]?.status.pid }, "a worker process is ready");
+    this.#stepRoll();
+  }
+
+  #onExit(exit: ExitRecord): void {
+    const { process: place, kind, pid, description, readyMs } = exit;
+    const { log, random, limits } = this.#options;
+    this.#metrics.ended(place);
+    this.#exits.push(exit);
+    if (this.#exits.length > KEPT_EXITS) this.#exits.shift();
+    this.#hadToKill ||= description.startsWith("killed: ");
+    const isExpected = kind === "stopped" || kind === "rolled";
+    const fields = { process: place, childPid: pid, reason: kind };
+    if (this.#isStopping) {
+      log[isExpected ? "info" : "warn"](fields, `a worker process has ended: ${description}`);
+      this.#hadToKill ||= !isExpected;
+      this.#endWhenEmpty();
+      return;
+    }
+
+    if (readyMs === 0) this.#failedStarts += 1;
+    const starts = {
+      everReady: this.#everReady,
+      failedInARow: this.#failedStarts,
+      isScriptsFault: kind === "crashed" || kind === "notStarted",
+      ready: this.#places.filter(({ state }) => state === "ready").length,
+    };
+    if (shouldGiveUp(starts, limits)) {
+      log.error(fields, `a worker process has ended: ${description}`);
+      this.#giveUp();
+      return;
+    }
+    const ends = kind === "rolled" ? 0 : endsInARow(this.#ends[place] ?? 0, readyMs, limits);
+    this.#ends[place] = ends;
+    const delayMs = restartDelayMs(ends, random, limits);
+    this.#restarts[kind] += 1;
+    const when = delayMs === 0 ? "at once" : `in ${(delayMs / 1000).toFixed(1)} s`;
+    log[isExpected ? "info" : "error"](
+      { ...fields, delayMs: Math.round(delayMs) },
+      `a worker process has ended, and is replaced ${when}: ${description}`,
+    );
+    this.#places[place]?.start(delayMs);
+  }
+
+  #giveUp(): void {
+    const recent = this.#exits.slice(-this.#failedStarts);
+    const list = recent.map(({ process: place, description }) => `  process ${place}: ${description}`).join("\n");
+    const what = this.#everReady
+      ? `${this.#failedStarts} worker processes in a row ended before they started a handler`
+      : "the worker script does not start";
+    this.#failure = `${what}:\n${list}`;
+    void this.stop();
+  }
+
+  #stepRoll(): void {
+    if (this.#rollGoal === undefined) return;
+    const candidates = this.#places.map(({ generation, state }) => ({ generation, isReady: state === "ready" }));
+    const step = nextRollStep(candidates, this.#rollGoal);
+    if (step.kind === "wait") return;
+    if (step.kind === "replace") {
+      this.#places[step.index]?.stop("roll", this.#options.drainTimeoutMs);
+      return;
+    }
+    this.#options.log.info({}, "all processes are replaced");
+    this.#endRoll();
+  }
+
+  #endRoll(): void {
+    this.#rollGoal = undefined;
+    for (const resolve of this.#rolled.splice(0)) resolve();
+  }
+
+  #endWhenEmpty(): void {
+    if (this.#hasEnded || this.#places.some(({ state }) => state !== "empty")) return;
+    this.#hasEnded = true;
+    this.#options.clock.clearTimer(this.#tickTimer);
+    this.#endRoll();
+    const failure = this.#failure;
+    const code = failure !== undefined || this.#hadToKill ? 1 : 0;
+    this.#markExited({ code, failure, exits: [...this.#exits] });
+  }
+}

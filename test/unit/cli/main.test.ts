@@ -1,0 +1,39 @@
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { startProcess } from "../../support/process-harness.js";
+
+const script = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+
+const run = async (...args: string[]) => {
+  const child = startProcess({ script, args });
+  const { code } = await child.waitForExit();
+  return { code, stdout: child.stdout.join("\n"), stderr: child.stderr.join("\n") };
+};
+
+test.each([
+  [["run", "no-such-worker.js"], /^ostinato: script: there is no file \S+no-such-worker\.js$/],
+  [["run", "test"], /is not a file; name the module that starts the workers/],
+  [["run"], /^ostinato: run: which script\?/],
+  [["run", "x.js", "--procesess", "2"], /^ostinato: .*--procesess/],
+  [["dev", "--queue", "fast"], /^ostinato: --queue must be one of patient, eager, instant, got fast/],
+  [["dev", "--port", "1e3"], /^ostinato: --port must be a number from 0 to 65535, got 1e3/],
+  [["walk"], /^ostinato: there is no command walk/],
+  [[], /^ostinato: which command\?/],
+])("%j: a line without a stack, and exit code 2", async (args, said) => {
+  const { code, stderr } = await run(...args);
+  expect(stderr).toMatch(said);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(code).toBe(2);
+});
+
+test("--help names the commands", async () => {
+  const { code, stdout } = await run("--help");
+  expect(stdout).toMatch(/ run <script>[^]* dev /);
+  expect(code).toBe(0);
+});
+
+test.runIf(!Reflect.get(process.features, "typescript"))("TypeScript where Node does not run it", async () => {
+  const { code, stderr } = await run("run", "samples/hello/main.ts");
+  expect(stderr).toMatch(/is TypeScript, which Node v\S+ does not run by itself: .*--node-arg=--import=tsx/);
+  expect(code).toBe(2);
+});
