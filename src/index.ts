@@ -1,5 +1,5 @@
 export { TaskHandler, type StopOptions, type TaskHandlerStatus } from "./task-handler.js";
-export type { AuthOptions, TaskHandlerOptions } from "./config/types.js";
+export type { AuthOptions, JournalOptions, TaskHandlerOptions } from "./config/types.js";
 export {
   defineWorker,
   type ConductorWorker,

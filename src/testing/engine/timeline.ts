@@ -65,6 +65,8 @@ export class Timeline {
       next.callback(Math.max(next.dueAt, this.now()));
     }
     this.turnTo(target);
+    // The armed alarm may be among those that have gone off: its timer would come at its old time only.
+    this.disarm();
     this.arm();
   }
 

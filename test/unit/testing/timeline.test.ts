@@ -32,6 +32,17 @@ describe("the timeline", () => {
     expect(timeline.now() - start).toBe(1000);
   });
 
+  it("rings what is set after it was advanced past the alarm that was armed", () => {
+    const clock = new HandClock();
+    const timeline = new Timeline(clock);
+    const rung: string[] = [];
+    timeline.setAlarm(timeline.now() + 60_000, () => rung.push("passed"));
+    timeline.advance(61_000);
+    timeline.setAlarm(timeline.now() + 100, () => rung.push("next"));
+    clock.turn(100);
+    expect(rung).toEqual(["passed", "next"]);
+  });
+
   it("forgets cleared alarms, moves moved ones, and rings nothing after close", () => {
     const clock = new HandClock();
     const timeline = new Timeline(clock);
