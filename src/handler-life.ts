@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { systemClock } from "./clock.js";
 import { MetadataClient } from "./conductor/metadata-client.js";
 import { createTaskApi } from "./conductor/task-api.js";
@@ -8,12 +9,15 @@ import type { Transport } from "./http/exchange.js";
 import { observed, type ObservedTransport } from "./http/observed-transport.js";
 import type { TokenEvent } from "./http/token.js";
 import { createTransport } from "./http/transport.js";
+import { createBlockLog } from "./liveness/block-log.js";
 import { createHeartbeatBoard, type HeartbeatBoard } from "./liveness/board.js";
 import { METER_TICK_MS, startEventLoopMeter, type EventLoopMeter } from "./liveness/event-loop-meter.js";
 import type { StallReport } from "./liveness/stall-report.js";
 import { TickAge } from "./liveness/tick-age.js";
 import { isUnderTestRunner, watch, type Watchdog } from "./liveness/watchdog.js";
 import { Journal } from "./runner/journal/journal.js";
+import type { DeadOwner } from "./runner/journal/keeper.js";
+import { predecessorOf } from "./runner/predecessor.js";
 import { RunnerGroup, type DrainReport } from "./runner/runner-group.js";
 import type { SupervisedHandler } from "./supervisor/child.js";
 import { isSupervised } from "./supervisor/supervised.js";
@@ -29,8 +33,10 @@ import type { TaskHandlerStatus } from "./task-handler.js";
 const MAX_SLICE_MS = 30_000;
 /** How long closing idle connections may take, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
-/** What a process that must end spends on its tasks, in ms. */
-const EVACUATION_MS = 5_000;
+/** What a process that an error ends spends on its tasks, in ms. */
+const CRASH_GRACE_MS = 5_000;
+/** The same for one that is stuck: it has been of no use for long enough. */
+const STALL_GRACE_MS = 2_000;
 /** Tasks in flight that a report names. */
 const MAX_DESCRIBED = 100;
 
@@ -79,7 +85,7 @@ export class HandlerLife {
     this.#events = events;
     this.log = log;
     // First: what it throws must not leave anything running.
-    this.#journal = openJournal(config, log);
+    this.#journal = this.#openJournal();
     this.#transport = this.#connect(internals);
     const stallMs = config.stallTimeoutSeconds * 1000;
     this.#stallMs = stallMs > 0 ? stallMs : Infinity;
@@ -109,8 +115,11 @@ export class HandlerLife {
       log,
       repeatLog: createRepeatLog({ clock: systemClock, logger: log }),
     });
+    const lastEntered = () => this.#board.lastEntered;
+    const tellBlock = createBlockLog({ clock: systemClock, logger: log, lastEntered });
     this.#meter = startEventLoopMeter(systemClock, (delayMs) => {
       this.#metrics?.eventLoopDelayed(delayMs);
+      tellBlock(delayMs);
       this.#lookForStuckRequest(METER_TICK_MS + delayMs);
     });
   }
@@ -131,6 +140,18 @@ export class HandlerLife {
     }
     this.#startWatchdog();
     this.group.start();
+  }
+
+  #openJournal(): Journal | undefined {
+    const { journal, workers } = this.#config;
+    if (journal === undefined) return undefined;
+    const workerIds = workers.map(({ workerId }) => workerId);
+    const onAdopted = (owner: DeadOwner) => {
+      // A supervisor knows more of the dead process, and says so itself. A silent one on another machine may come back.
+      const isDead = owner.isCertain || owner.host === hostname();
+      if (isDead && !isSupervised()) void this.group.takeOver(predecessorOf(owner, workers));
+    };
+    return new Journal({ ...journal, workerIds, clock: systemClock, log: this.log, onAdopted });
   }
 
   async #openAdmin(): Promise<void> {
@@ -189,7 +210,7 @@ export class HandlerLife {
     this.log.error({ kind, err: error }, "an error that nobody caught; ending what is in flight, and the process");
     if (this.#events.has("uncaughtError")) this.#events.emit("uncaughtError", { kind, error });
     if (this.#ending !== undefined) return;
-    this.#ending = this.group.evacuate(`the worker process had an ${kind}`, EVACUATION_MS);
+    this.#ending = this.group.evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS);
     void this.#ending.then(() => {
       this.endProcess(1);
     });
@@ -227,7 +248,7 @@ export class HandlerLife {
       board: this.#board,
       stallMs: this.#stallMs,
       reportFile: this.#config.stallReportFile,
-      graceMs: EVACUATION_MS,
+      graceMs: STALL_GRACE_MS,
       describe: () => ({
         inFlight: this.group.describeInFlight(MAX_DESCRIBED),
         eventLoopDelayMs: this.#meter.delayMs,
@@ -249,7 +270,7 @@ export class HandlerLife {
     } catch (error) {
       this.log.error({ err: error }, "onStall failed");
     }
-    this.#ending ??= this.group.evacuate("the worker process was stuck and had to end", EVACUATION_MS);
+    this.#ending ??= this.group.evacuate("the worker process was stuck and had to end", STALL_GRACE_MS);
     await this.#ending;
   }
 
@@ -289,12 +310,6 @@ export class HandlerLife {
     const withToken = authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
     return observed(withToken, systemClock);
   }
-}
-
-function openJournal({ journal, workers }: HandlerConfig, log: SafeLogger): Journal | undefined {
-  if (journal === undefined) return undefined;
-  const workerIds = workers.map(({ workerId }) => workerId);
-  return new Journal({ ...journal, workerIds, clock: systemClock, log });
 }
 
 /** Says once what became of asking for a token, and again when that changes. */

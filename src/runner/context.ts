@@ -18,6 +18,7 @@ export class TaskContextImpl implements TaskContext {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #logger: Logger | undefined;
+  #write: ((message: string) => void) | undefined;
   #lines: TaskLog[] | undefined;
   #characters = 0;
   #droppedLines = 0;
@@ -67,7 +68,14 @@ export class TaskContextImpl implements TaskContext {
     return this.#logger;
   }
 
-  log(message: string): void {
+  /** Bound: it is taken out of the context by who destructures that. */
+  get log(): (message: string) => void {
+    return (this.#write ??= (message) => {
+      this.#add(message);
+    });
+  }
+
+  #add(message: string): void {
     const log = String(message);
     this.#lines ??= [];
     if (this.#characters + log.length > MAX_LOG_CHARACTERS) {

@@ -42,6 +42,8 @@ export interface DeliveryHooks {
 /** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
 const VERIFY_AFTER_MS = 1_000;
 const MAX_VERIFICATIONS = 5;
+/** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
+const SLOW_ATTEMPT_MS = 500;
 /** Of the outbox, for results of dead processes: those must not keep us from polling. */
 const LEGACY_SHARE = 0.5;
 
@@ -51,6 +53,8 @@ interface Shipment {
   parcel: Parcel;
   attempts: number;
   readonly startedAt: number;
+  /** When the last attempt began. */
+  attemptedAt: number;
   /** Not before, by the clock. */
   notBefore: number;
   failures: number;
@@ -166,6 +170,7 @@ export class Delivery implements LegacySink {
       parcel,
       attempts: 0,
       startedAt: now,
+      attemptedAt: now,
       notBefore: now,
       failures: 0,
       strikes: 0,
@@ -236,6 +241,22 @@ export class Delivery implements LegacySink {
     this.#shared.clock.clearTimer(this.#timer);
   }
 
+  /**
+   * For a process that must end: what is on its way may be on a request that never ends, so it is sent once more beside
+   * it. A terminal result may arrive twice.
+   */
+  sendAgain(): void {
+    for (const shipment of [...this.#shipments]) {
+      const isSlow = this.#shared.clock.now() - shipment.attemptedAt >= SLOW_ATTEMPT_MS;
+      if (!isSlow || this.#outbox.has(shipment) || shipment.isAcknowledged) continue;
+      const permit = this.#shared.gate.admit();
+      if ("waitMs" in permit) return;
+      this.#attempt(shipment, permit, "v1").catch((error: unknown) => {
+        this.#storeAfterBug(shipment, error);
+      });
+    }
+  }
+
   #noteMissingV2(): void {
     if (this.#shared.clock.now() < this.#v2MissingUntil) return;
     this.#v2MissingUntil = this.#shared.clock.now() + V2_RECHECK_MS;
@@ -246,6 +267,7 @@ export class Delivery implements LegacySink {
     const { api, clock, events } = this.#shared;
     shipment.attempts += 1;
     const attemptedAt = clock.now();
+    shipment.attemptedAt = attemptedAt;
     const { entry, parcel } = shipment;
     let reply: Reply<HandOut | null | true>;
     try {

@@ -1,6 +1,9 @@
 import { sleep } from "../clock.js";
 import type { Task } from "../conductor/types.js";
+import type { WorkerConfig } from "../config/types.js";
 import type { InFlightState } from "./in-flight.js";
+import { handOutKey } from "./journal/keeper.js";
+import type { DeadOwner } from "./journal/keeper.js";
 import type { Reclaim, ReclaimSite } from "./reclaim.js";
 import { failureVerdict, isGone } from "./server-gate.js";
 import type { Shared } from "./shared.js";
@@ -35,22 +38,31 @@ export interface Predecessor {
   readonly reason: string;
 }
 
+/**
+ * What is known of a process from its journal: its `workerId`s. Those that it made up itself are its alone; one that
+ * somebody gave it may be that of a living process as well.
+ */
+export function predecessorOf({ pid, host, workerIds }: DeadOwner, workers: readonly WorkerConfig[]): Predecessor {
+  const own = workerIds.filter((workerId) => workerId.startsWith(`${host}:${pid}:`));
+  const pollers = workers.flatMap(({ taskDefName: taskType, domain }) =>
+    own.map((workerId) => ({ taskType, domain, workerId, isUnique: true })),
+  );
+  return { id: pid, tasks: [], pollers, reason: `process ${pid} on ${host} ended without a drain` };
+}
+
 /** What a task that may have been started fails with. */
 export const deathReason = (reason: string): string => `the worker process died: ${reason}`;
 
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
 
-/** A finished result in a journal is worth more than a failure: whoever adopts it gets this long to deliver it, in ms. */
-const JOURNAL_GRACE_MS = 15_000;
-
 interface TakeOverParts {
   readonly shared: Shared;
   readonly reclaim: Reclaim;
   /** Nothing is taken over any more, for the process stops. */
   readonly isOver: () => boolean;
-  /** The dead process may have kept finished results in a journal, which some living process adopts. */
-  readonly hasJournal: boolean;
+  /** The hand-outs (see `handOutKey`) whose finished result is in a journal, and is delivered from there. */
+  readonly finished: ReadonlySet<string>;
 }
 
 /**
@@ -62,17 +74,18 @@ interface TakeOverParts {
 export async function takeOverFrom(
   predecessor: Predecessor,
   sites: readonly ReclaimSite[],
-  { shared, reclaim, isOver, hasJournal }: TakeOverParts,
+  { shared, reclaim, isOver, finished }: TakeOverParts,
 ): Promise<void> {
   const { clock, table } = shared;
   const startedAt = clock.now();
-  if (hasJournal) await sleep(clock, JOURNAL_GRACE_MS);
+  const isFinished = (task: Task) => finished.has(handOutKey(task.taskId, task.pollCount));
   const reason = deathReason(predecessor.reason);
   for (const held of predecessor.tasks) {
     const site = sites.find(({ config }) => config.taskDefName === held.taskType);
     if (site === undefined || isOver()) continue;
     const task = await look(held.taskId, shared, isOver);
     if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) continue;
+    if (isFinished(task)) continue;
     const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
     site.takeOver(task, isUnbegun ? undefined : reason);
   }
@@ -82,7 +95,7 @@ export async function takeOverFrom(
     const site = sites.find(({ config }) => config.taskDefName === taskType && config.domain === domain);
     // A workerId of the user's own may be that of a living process as well.
     if (site === undefined || !isUnique || isOver()) continue;
-    searches.push(reclaim.leftBy(site, workerId, reason, startedAt + site.config.longPollMs));
+    searches.push(reclaim.leftBy(site, workerId, reason, startedAt + site.config.longPollMs, isFinished));
   }
   await Promise.all(searches);
 }

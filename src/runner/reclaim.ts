@@ -45,6 +45,8 @@ interface DeadProcess {
   readonly reason: string;
   /** Until when the server may still hand tasks to it, by the clock. */
   readonly heldUntil: number;
+  /** Its result is in a journal, and is delivered from there. */
+  readonly isFinished: (task: Task) => boolean;
   /** A look has seen all it had: what a later one finds was handed out after its death, and was not started. */
   hasSeenAll: boolean;
   readonly onEnd: () => void;
@@ -98,11 +100,17 @@ export class Reclaim {
    * to do so until `heldUntil`, by the clock. What it may have started fails for `reason`; the rest is given back.
    * Resolves when that is done, or given up.
    */
-  leftBy(site: ReclaimSite, workerId: string, reason: string, heldUntil: number): Promise<void> {
+  leftBy(
+    site: ReclaimSite,
+    workerId: string,
+    reason: string,
+    heldUntil: number,
+    isFinished: (task: Task) => boolean = () => false,
+  ): Promise<void> {
     const { clock } = this.#shared;
     if (this.#isOff || this.#stopped || workerId === site.config.workerId) return Promise.resolve();
     return new Promise((resolve) => {
-      const predecessor = { reason, heldUntil, hasSeenAll: false, onEnd: resolve };
+      const predecessor = { reason, heldUntil, isFinished, hasSeenAll: false, onEnd: resolve };
       const search = { site, workerId, predecessor, notBefore: clock.now(), looksLeft: 3, failures: 0, busy: false };
       this.#searches.get(keyOf(site, workerId))?.predecessor?.onEnd();
       this.#searches.set(keyOf(site, workerId), search);
@@ -231,7 +239,8 @@ export class Reclaim {
       task.workerId === workerId &&
       (task.domain ?? undefined) === domain &&
       table.get(task.taskId) === undefined &&
-      !this.hasGivenBack(task);
+      !this.hasGivenBack(task) &&
+      predecessor?.isFinished(task) !== true;
     const suspects = pending.filter(isLost);
     const isStarted = predecessor !== undefined && !predecessor.hasSeenAll;
     const isWhole = pending.length < MAX_BACKLOG;

@@ -40,7 +40,7 @@ export interface RunnerGroupOptions {
   /** Whether to look for a workflow's next task as soon as one is acknowledged. Default true. */
   readonly followWorkflows?: boolean;
   /** Keeps results over the death of the process. The group does not close it. */
-  readonly journal?: Pick<Journal, "keep" | "adoptInto"> | undefined;
+  readonly journal?: Pick<Journal, "keep" | "adoptInto" | "finishedElsewhere"> | undefined;
 }
 
 const DEFAULT_MAX_HELD_POLLS = 16;
@@ -188,9 +188,7 @@ export class RunnerGroup {
       this.#table.size === 0 && this.runners.every((runner) => runner.isIdle) && this.#handBack.underWay === 0;
     await this.#until(isDone, () => (this.#drainDeadline ?? 0) - reserveMs());
     // A poll under way may still bring tasks, and what we give back before it returns might come to it.
-    const pollsUntil = () =>
-      Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS));
-    await this.#until(() => this.runners.every((runner) => runner.pollUntil === undefined), pollsUntil);
+    await this.#until(this.#polls.areBack, this.#polls.backAt);
     for (const runner of this.runners) runner.interruptAll();
     const lastCall = this.#clock.now() + Math.min(RESERVE_MS, Math.max(drainTimeoutMs, POLL_GRACE_MS));
     await this.#until(isDone, () => Math.max(this.#drainDeadline ?? 0, lastCall));
@@ -206,18 +204,27 @@ export class RunnerGroup {
 
   /**
    * For a process that must end: no further polls; for up to `boundMs` delivers what is finished, fails (retryable, for
-   * `reason`) what was started and hands back what was not. Waits for no loop and no poll. Never rejects.
+   * `reason`) what was started and hands back what was not, nor what polls under way still bring: the retry of what was
+   * failed may come to them. Waits for no loop. Never rejects.
    */
   async evacuate(reason: string, boundMs: number): Promise<void> {
     const deadline = this.#clock.now() + boundMs;
     this.#drainDeadline = Math.min(this.#drainDeadline ?? Infinity, deadline);
     for (const runner of this.runners) runner.drain();
     for (const runner of this.runners) runner.failAll(reason);
+    this.#delivery.sendAgain();
+    await this.#until(this.#polls.areBack, () => Math.min(this.#polls.backAt(), deadline));
     await this.#until(
       () => this.#table.size === 0 && this.#handBack.underWay === 0,
       () => deadline,
     );
   }
+
+  /** Whether no poll is under way, and when the last one is back at the latest, by the clock. */
+  readonly #polls = {
+    areBack: () => this.runners.every((runner) => runner.pollUntil === undefined),
+    backAt: () => Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS)),
+  };
 
   /** Every task that has not left, in words, for a report: at most `max` of them. Only reads. */
   describeInFlight(max: number): string[] {
@@ -244,7 +251,8 @@ export class RunnerGroup {
   /** Ends what a process that died has left; resolves when that is under way, or given up. Never rejects. */
   takeOver(predecessor: Predecessor): Promise<void> {
     const isOver = () => this.#drainDeadline !== undefined;
-    const parts = { shared: this.#shared, reclaim: this.#reclaim, isOver, hasJournal: this.#journal !== undefined };
+    const finished = this.#journal?.finishedElsewhere() ?? new Set<string>();
+    const parts = { shared: this.#shared, reclaim: this.#reclaim, isOver, finished };
     return takeOverFrom(predecessor, this.runners, parts);
   }
 

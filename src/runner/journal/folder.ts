@@ -11,8 +11,9 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { FORMAT } from "./format.js";
+import { handOutKey } from "./keeper.js";
 import { judgeOwner, type FoundProcess, type OwnerState, type ProcessFacts } from "./owner.js";
-import { hasEnd, readHeader } from "./scan.js";
+import { hasEnd, readAtOf, readHeader, scan } from "./scan.js";
 
 /**
  * Names say what a file is and who has it:
@@ -34,6 +35,8 @@ const UNFINISHED_MS = 3_600_000;
 export interface LeftFile {
   readonly name: string;
   readonly owner: string;
+  /** Its owner was looked up and is dead; otherwise it has only been silent for {@link UNTOUCHED_MS}. */
+  readonly isCertain: boolean;
 }
 
 export interface FolderOptions {
@@ -71,12 +74,13 @@ export class Folder {
       const [, owner] = JOURNAL.exec(name) ?? [];
       const [, claimedOwner, claimer] = CLAIMED.exec(name) ?? [];
       if (owner !== undefined && owner !== ownId) {
-        if (this.#isDead(name)) left.push({ name, owner });
+        if (this.#isDead(name)) left.push({ name, owner, isCertain: this.#look(name)?.state === "dead" });
       } else if (claimedOwner !== undefined && claimer !== undefined && claimer !== ownId) {
         // Looked up and not taken from the list, which may have missed it: the claimer made it before it claimed.
         const journal = `${claimer}.journal`;
         const isClaimerDead = !existsSync(path.join(this.#options.dir, journal)) || this.#isDead(journal);
-        if (isClaimerDead && this.#isReadable(name)) left.push({ name, owner: claimedOwner });
+        const seen = isClaimerDead ? this.#look(name) : undefined;
+        if (seen !== undefined) left.push({ name, owner: claimedOwner, isCertain: seen.state === "dead" });
       } else if (UNFINISHED.test(name)) {
         this.#removeIfOld(name);
       }
@@ -86,7 +90,7 @@ export class Folder {
   }
 
   /** Takes a file, as one of any number of processes that try. The new name; undefined when another was quicker. */
-  claim({ name, owner }: LeftFile, ownId: string): string | undefined {
+  claim({ name, owner }: Pick<LeftFile, "name" | "owner">, ownId: string): string | undefined {
     const claimed = `${owner}~${ownId}.claimed`;
     const { dir } = this.#options;
     try {
@@ -98,6 +102,28 @@ export class Folder {
     }
   }
 
+  /**
+   * The hand-outs (see `handOutKey`) whose finished result waits in some file other than `ownId`'s own, whoever delivers
+   * it. Throws when the folder cannot be read; a file that cannot is left out.
+   */
+  finishedHandOuts(ownId: string): Set<string> {
+    const keys = new Set<string>();
+    for (const name of readdirSync(this.#options.dir)) {
+      const owner = JOURNAL.exec(name)?.[1];
+      if ((owner === undefined && !CLAIMED.test(name)) || owner === ownId) continue;
+      let fd: number | undefined;
+      try {
+        fd = this.open(name);
+        for (const { meta } of scan(readAtOf(fd)).live.values()) keys.add(handOutKey(meta.taskId, meta.pollCount));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#leaveAlone(name, "it cannot be read", error);
+      } finally {
+        if (fd !== undefined) closeSync(fd);
+      }
+    }
+    return keys;
+  }
+
   /** Opens for reading and for striking out. Throws. */
   open(name: string): number {
     // Somebody else's link must not lead us astray. (The flag is 0 where there is none.)
@@ -107,10 +133,6 @@ export class Folder {
 
   remove(name: string): void {
     rmSync(path.join(this.#options.dir, name), { force: true });
-  }
-
-  #isReadable(name: string): boolean {
-    return this.#look(name) !== undefined;
   }
 
   #isDead(name: string): boolean {

@@ -123,10 +123,18 @@ export class Journal implements ResultKeeper {
     this.#adopt();
   }
 
-  /** Whether a dead process has left a result of this task, and it is being delivered: nobody else is to end the task. */
-  hasLegacyOf(taskId: string): boolean {
-    for (const legacy of this.#legacies) if (legacy.hasResultOf(taskId)) return true;
-    return false;
+  /**
+   * The hand-outs (see `handOutKey`) whose finished result another process has left in the folder: it is delivered, by
+   * us or by a neighbour, and nobody is to end such a task otherwise.
+   */
+  finishedElsewhere(): ReadonlySet<string> {
+    try {
+      return this.#folder.finishedHandOuts(this.#own.id);
+    } catch (error) {
+      const key = "looking for journals of dead processes";
+      this.#repeatLog.failed(key, { dir: this.#options.dir, err: error }, `${key} failed`);
+      return new Set();
+    }
   }
 
   /** Removes the file, unless results are left in it: those are for a successor. */
@@ -168,7 +176,7 @@ export class Journal implements ResultKeeper {
       for (const left of this.#folder.findLeft(id)) {
         if (this.#legacies.size >= MAX_LEGACIES) break;
         const name = this.#folder.claim(left, id);
-        if (name !== undefined) this.#takeOver(name, sink);
+        if (name !== undefined) this.#takeOver(name, left.isCertain, sink);
       }
       this.#repeatLog.succeeded(key);
     } catch (error) {
@@ -178,14 +186,14 @@ export class Journal implements ResultKeeper {
     }
   }
 
-  #takeOver(name: string, sink: LegacySink): void {
+  #takeOver(name: string, isCertain: boolean, sink: LegacySink): void {
     const { log, clock, onAdopted } = this.#options;
     const onDone = () => {
       this.#legacies.delete(legacy);
     };
     const legacy = new Legacy({ name, folder: this.#folder, sink, log, now: () => clock.now(), onDone });
     this.#legacies.add(legacy);
-    if (legacy.owner !== undefined) onAdopted?.(legacy.owner);
+    if (legacy.owner !== undefined) onAdopted?.({ ...legacy.owner, isCertain });
     legacy.feed();
   }
 }

@@ -31,11 +31,16 @@ export interface LegacySink {
   deliverLegacy(result: LegacyResult): void;
 }
 
+/** One hand-out of a task, as a key: the same task handed out again is another one. */
+export const handOutKey = (taskId: string, pollCount: number): string => `${taskId} ${pollCount}`;
+
 /** A dead process whose journal was taken over. */
 export interface DeadOwner {
   readonly workerIds: readonly string[];
   readonly pid: number;
   readonly host: string;
+  /** It is dead for sure; otherwise it may only have been silent for long. */
+  readonly isCertain: boolean;
   /** The tasks whose result it left; all else that it had in hand was not finished. */
   readonly finishedTaskIds: readonly string[];
 }

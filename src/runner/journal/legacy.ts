@@ -30,13 +30,11 @@ export class Legacy {
   readonly #waiting: Place[];
   /** All that were ever found. */
   readonly #known: Set<number>;
-  /** Of the tasks whose result has not left. */
-  readonly #taskIds: Set<string>;
   #underWay = 0;
   #isFeeding = false;
   #isClosed = false;
   /** Undefined: the header was damaged. */
-  readonly owner: DeadOwner | undefined;
+  readonly owner: Omit<DeadOwner, "isCertain"> | undefined;
 
   /** Reads where everything is. Throws what the file system says. */
   constructor(options: LegacyOptions) {
@@ -46,12 +44,11 @@ export class Legacy {
     const { header, live, damagedLines } = this.#scan();
     this.#waiting = [...live.values()];
     this.#known = new Set(live.keys());
-    this.#taskIds = new Set(this.#waiting.map(({ meta }) => meta.taskId));
     this.owner = header && {
       workerIds: header.workerIds,
       pid: header.pid,
       host: header.host,
-      finishedTaskIds: [...this.#taskIds],
+      finishedTaskIds: this.#waiting.map(({ meta }) => meta.taskId),
     };
     if (damagedLines > 0)
       log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
@@ -59,11 +56,6 @@ export class Legacy {
       const fields = { file: name, pid: header?.pid, host: header?.host, results: live.size };
       log.info(fields, "a dead process has left finished results; delivering them");
     }
-  }
-
-  /** A result of this task waits here, or is on its way. */
-  hasResultOf(taskId: string): boolean {
-    return this.#taskIds.has(taskId);
   }
 
   /** Gives the delivery as many as it has room for. */
@@ -101,7 +93,6 @@ export class Legacy {
     if (parcel === undefined) {
       const { taskType, taskId, workflowInstanceId } = meta;
       this.#options.log.error({ taskType, taskId, workflowInstanceId }, "a result in a journal can no longer be read");
-      this.#taskIds.delete(taskId);
       return;
     }
     this.#underWay += 1;
@@ -110,7 +101,6 @@ export class Legacy {
       if (isStruck) return;
       isStruck = true;
       this.#underWay -= 1;
-      this.#taskIds.delete(meta.taskId);
       this.#write(meta.n);
       this.feed();
     };
@@ -148,7 +138,6 @@ export class Legacy {
       for (const [n, place] of this.#scan().live) {
         if (this.#known.has(n)) continue;
         this.#known.add(n);
-        this.#taskIds.add(place.meta.taskId);
         this.#waiting.push(place);
       }
       if (this.#waiting.length > 0) {

@@ -27,6 +27,14 @@ test("names the task, its attempt and its deadline, by the time of day", () => {
   expect(context.deadline.getTime()).toBe(clock.wallNow() + 4_000);
 });
 
+test("log may be taken out of the context", () => {
+  const { context } = setUp();
+  const { log } = context;
+  log("one");
+  context.log("two");
+  expect(context.takeLogs()?.map((line) => line.log)).toEqual(["one", "two"]);
+});
+
 describe("the signal", () => {
   test("is made once, when first asked for", () => {
     const { context } = setUp();

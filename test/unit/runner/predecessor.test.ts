@@ -181,15 +181,16 @@ describe("what only the server knows of", () => {
   });
 });
 
-test("where there is a journal, a finished result in it comes first", async () => {
+test("a finished result in a journal is worth more than a failure: that hand-out is left to whoever delivers it", async () => {
   const kept = { isOnDisk: true, synced: undefined, strike: () => {} };
-  const { world, give, takeOver, updates } = afterDeath({ journal: { keep: () => kept, adoptInto: () => {} } });
-  give("finished");
-  give("running");
-  world.clock.setTimer(() => {
-    world.server.tasks.get("finished")!.status = "COMPLETED";
-  }, 10_000);
-  await takeOver({ tasks: [held("finished"), held("running")] });
+  const finishedElsewhere = () => new Set(["finished 1", "found 1", "older 0"]);
+  const journal = { keep: () => kept, adoptInto: () => {}, finishedElsewhere };
+  const { world, give, takeOver, updates } = afterDeath({ journal });
+  for (const taskId of ["finished", "running", "older", "found"]) give(taskId);
+  await takeOver({ tasks: [held("finished"), held("running"), held("older")], pollers: [poller] });
   await world.clock.advanceAsync(100);
-  expect(updates()).toEqual([expect.objectContaining({ taskId: "running", ...FAILED })]);
+  expect(updates()).toEqual([
+    expect.objectContaining({ taskId: "running", ...FAILED }),
+    expect.objectContaining({ taskId: "older", ...FAILED }),
+  ]);
 });

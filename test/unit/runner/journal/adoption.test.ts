@@ -10,9 +10,12 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { systemClock } from "../../../../src/clock.js";
 import { END_LINE } from "../../../../src/runner/journal/format.js";
+import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { DeadOwner } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
+import { silentLogger } from "../../../support/runner-world.js";
 import { startProcess } from "../../../support/process-harness.js";
 import { headerOf, journalBytes, keep, liveTasks, MemorySink, openJournal, temporaryFolder } from "./support.js";
 
@@ -56,16 +59,22 @@ describe("the journal of a dead process", () => {
       }),
     );
     expect(owners).toEqual([
-      { workerIds: ["old"], pid: 4_999_999, host: here.host, finishedTaskIds: ["task-1", "task-3"] },
+      { workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true, finishedTaskIds: ["task-1", "task-3"] },
     ]);
   });
 
   test("is removed when the last result has left, and not before", () => {
     const dir = folderWith(journalBytes(headerOf(), 2));
     const { sink, journal } = adopt(dir);
-    expect(["task-1", "task-2"].map((taskId) => journal.hasLegacyOf(taskId))).toEqual([true, true]);
+    const neighbour = new Journal({ dir, fsync: false, workerIds: ["n"], clock: systemClock, log: silentLogger });
+    const seen = () => [journal, neighbour].map((each) => [...each.finishedElsewhere()]);
+    expect(seen()).toEqual([
+      ["task-1 1", "task-2 1"],
+      ["task-1 1", "task-2 1"],
+    ]);
     sink.taken[0]!.kept.strike();
-    expect(["task-1", "task-2"].map((taskId) => journal.hasLegacyOf(taskId))).toEqual([false, true]);
+    expect(seen()).toEqual([["task-2 1"], ["task-2 1"]]);
+    neighbour.close();
     const claimed = names(dir).find((name) => name.endsWith(".claimed"))!;
     expect(liveTasks(readFileSync(path.join(dir, claimed)))).toEqual(["task-2"]);
     sink.taken[1]!.kept.strike();

@@ -42,6 +42,10 @@ class MemoryJournal {
     return { isOnDisk, synced, strike: () => this.story.push(`strike ${taskId}`) };
   }
 
+  finishedElsewhere(): ReadonlySet<string> {
+    return new Set();
+  }
+
   adoptInto(sink: LegacySink): void {
     for (const each of this.left) sink.deliverLegacy(each);
   }
