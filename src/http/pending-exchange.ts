@@ -8,6 +8,10 @@ import { parseRetryAfter } from "./retry-after.js";
 
 /** How often a request may meet a connection that was dead before anything was written, and go to the next one. */
 const MAX_DEAD_CONNECTIONS = 3;
+/** A timer that comes this much too late shows that the event loop was blocked, or the process stopped, in ms. */
+const LATE_MS = 100;
+/** What an answer that came meanwhile gets to be read in, in ms. */
+const LATE_GRACE_MS = 250;
 
 /** What a pending exchange needs of the lane it travels in. */
 export interface ExchangeOwner {
@@ -49,7 +53,9 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
 
   readonly #owner: ExchangeOwner;
   readonly #resolve: (exchange: Exchange) => void;
-  readonly #timer: Timer;
+  #timer: Timer;
+  /** By the clock. */
+  #dueAt: number;
   #phase: Phase = "queued";
   #generation: Generation | undefined = undefined;
   #abort: ((error: Error) => void) | undefined = undefined;
@@ -65,9 +71,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
     this.request = request;
     this.#owner = owner;
     this.#resolve = resolve;
-    this.#timer = owner.clock.setTimer(() => {
-      this.#onDeadline();
-    }, request.deadlineMs);
+    this.#dueAt = owner.clock.now() + request.deadlineMs;
+    this.#timer = owner.clock.setTimer(this.#onDeadline, request.deadlineMs);
   }
 
   /** It left the lane's queue for a connection of `generation`. */
@@ -179,17 +184,24 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
 
   // --- ends ---
 
-  #onDeadline(): void {
+  readonly #onDeadline = (): void => {
     const phase = this.#phase;
     const generation = this.#generation;
     if (phase === "settled") return;
+    const isSent = phase === "sent" || phase === "receiving";
+    // The answer may lie in the socket, and with it the tasks of a poll: they would be lost. Put off once.
+    if (isSent && this.#owner.clock.now() - this.#dueAt >= LATE_MS) {
+      this.#dueAt = Infinity;
+      this.#timer = this.#owner.clock.setTimer(this.#onDeadline, LATE_GRACE_MS);
+      return;
+    }
     if (phase === "queued") this.#owner.leaveQueue(this);
     const message = `no answer within ${this.request.deadlineMs} ms: ${STUCK_AT[phase]}`;
-    if (phase === "sent" || phase === "receiving") this.#end(maybeApplied("DEADLINE_EXCEEDED", message));
+    if (isSent) this.#end(maybeApplied("DEADLINE_EXCEEDED", message));
     else this.#settle(notSent("DEADLINE_EXCEEDED", message));
     this.#owner.onDeadlineExceeded();
     if (phase !== "queued" && generation !== undefined) this.#owner.onSuspicion(generation);
-  }
+  };
 
   /** Ends it and gives up its connection, on which the rest of an answer may still come. */
   #end(exchange: Exchange): void {

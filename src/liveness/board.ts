@@ -9,6 +9,8 @@ export interface HeartbeatBoard {
   readonly buffer: SharedArrayBuffer;
   /** The names of the cells taken so far, by index. */
   readonly names: readonly string[];
+  /** The name of the cell whose function was entered last; undefined before the first. Only reads. */
+  readonly lastEntered: string | undefined;
   /** Takes a free cell for a loop. Throws `RangeError` when none is left. */
   cell(name: string): HeartbeatCell;
 }
@@ -44,6 +46,9 @@ export function createHeartbeatBoard(capacity: number): HeartbeatBoard {
   return {
     buffer,
     names,
+    get lastEntered() {
+      return names[Atomics.load(words, lastEntered)];
+    },
     cell(name) {
       let index = 0;
       while (index < capacity && words[firstCell + index * wordsPerCell] !== CELL_OFF) index += 1;

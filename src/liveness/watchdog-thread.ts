@@ -28,6 +28,7 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 
 /** The main thread's side of the one watchdog thread of a process; it lives while something is watched. */
 class WatchdogThread {
   readonly #hook = `ostinato.stall.${Math.random().toString(36).slice(2)}`;
+  readonly #held = new Int32Array(new SharedArrayBuffer(4));
   readonly #watched = new Map<number, WatchedProcess>();
   #removeHook: (() => void) | undefined;
   #lastId = 0;
@@ -45,6 +46,8 @@ class WatchdogThread {
       this.#hook,
       (of) => this.#watched.get(of)?.describe(),
       () => {
+        Atomics.store(this.#held, 0, 1);
+        Atomics.notify(this.#held, 0);
         standStill(STALL_EXIT_CODE);
       },
     );
@@ -101,6 +104,8 @@ class WatchdogThread {
       cellOff: CELL_OFF,
       hook: this.#hook,
       hold: HOLD,
+      held: this.#held,
+      mayInspect: mayInspect(),
       exitThreadSource: EXIT_THREAD_SOURCE,
       stallExitCode: STALL_EXIT_CODE,
       reportFd: reportFd(process.env[REPORT_FD_VARIABLE]),
@@ -189,6 +194,11 @@ function attachmentOf(id: number, { board, stallMs, graceMs, reportFile }: Watch
 
 function reportFd(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,4}$/.test(value) ? Number(value) : undefined;
+}
+
+function mayInspect(): boolean {
+  const { permission } = process as { permission?: { has(scope: string): boolean } };
+  return permission === undefined || permission.has("inspector");
 }
 
 /** What `process.exit()` does first. One that hangs is cut short by the thread. */

@@ -24,8 +24,11 @@ export interface ExitFacts {
   readonly toldStopping: boolean;
   /** It had started a handler. */
   readonly wasReady: boolean;
-  /** Why the primary killed it: its beats had stopped, it had not started in time, or its drain had not ended in time. */
-  readonly killedFor: "silence" | "start" | "drain" | undefined;
+  /**
+   * Why the primary killed it: its beats had stopped, it had not started in time, its drain had not ended in time, or it
+   * went on after its handlers had stopped.
+   */
+  readonly killedFor: "silence" | "start" | "drain" | "lingering" | undefined;
   /** What the watchdog's thread told. */
   readonly report: StallReport | undefined;
   /** The last of what it wrote to stderr. */
@@ -44,7 +47,11 @@ export function exitKindOf(facts: ExitFacts): ExitKind {
   if (killedFor === "start") return "notStarted";
   const aborted = ABORT_SIGNALS.includes(signal) || ABORT_CODES.includes(code);
   if (aborted && OUT_OF_MEMORY.test(facts.stderrTail)) return "outOfMemory";
-  if (killedFor === "drain" || ((asked !== undefined || facts.toldStopping) && code === 0)) {
+  if (
+    killedFor === "drain" ||
+    killedFor === "lingering" ||
+    ((asked !== undefined || facts.toldStopping) && code === 0)
+  ) {
     return asked === "roll" ? "rolled" : "stopped";
   }
   if (signal !== null) return asked !== undefined && !wasReady ? "stopped" : "killed";
@@ -58,7 +65,10 @@ export function describeExit(kind: ExitKind, facts: ExitFacts): string {
   switch (kind) {
     case "stopped":
     case "rolled":
-      return facts.killedFor === "drain" ? "killed: it had not ended at the end of its drain" : `stopped (${how})`;
+      if (facts.killedFor === "drain") return "killed: its drain had not ended in time";
+      return facts.killedFor === "lingering"
+        ? "stopped; something else held the process, and it was killed"
+        : `stopped (${how})`;
     case "wedged":
       if (facts.report !== undefined) return `${describeStall(facts.report)} (${how})`;
       return facts.killedFor === "silence"

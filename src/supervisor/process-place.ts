@@ -19,6 +19,8 @@ export interface ExitRecord {
   readonly description: string;
   /** How long it had been ready, in ms; 0: it never was. */
   readonly readyMs: number;
+  /** It was asked to end, and did not within its drain. */
+  readonly hadToBeKilled: boolean;
 }
 
 /** What one of the N processes is in. */
@@ -48,6 +50,8 @@ export interface PlaceOptions {
   readonly startTimeoutMs: number;
   readonly onReady: () => void;
   readonly onExit: (exit: ExitRecord) => void;
+  /** More functions go on in a process after the end of their tasks than may run at once. Called at each beat. */
+  readonly onOverburdened: () => void;
   /** A process told its metrics unasked, when it stopped. */
   readonly onLastMetrics: (metrics: readonly MetricJson[]) => void;
 }
@@ -56,8 +60,10 @@ export interface PlaceOptions {
 export const SILENCE_MARGIN_MS = 5_000;
 /** Beyond the drain a child waits for a poll under way, gives back, and closes; then it is killed, in ms. */
 export const KILL_MARGIN_MS = 8_000;
+/** A start that takes longer is worth a line in the log, in ms. */
+const SLOW_START_MS = 10_000;
 /** How long a process whose handlers have stopped may go on, in ms. */
-const STOPPED_GRACE_MS = 5_000;
+const STOPPED_GRACE_MS = 10_000;
 /** Processes whose tasks nobody has taken over yet. */
 const MAX_PREDECESSORS = 20;
 
@@ -81,8 +87,14 @@ interface Occupant {
   killedFor: ExitFacts["killedFor"];
   /** When the drain ends, by the clock. */
   drainUntil: number;
+  warnTimer: Timer;
   startTimer: Timer;
   killTimer: Timer;
+}
+
+/** It carries twice what it should, and only its end frees it of that. */
+function isOverburdened({ abandoned, runners }: TaskHandlerStatus): boolean {
+  return abandoned > runners.reduce((sum, { concurrency }) => sum + concurrency, 0);
 }
 
 /** One of the N processes: whoever is in it now, from its fork to its end. */
@@ -221,6 +233,10 @@ export class ProcessPlace {
       endedClean: false,
       killedFor: undefined,
       drainUntil: Infinity,
+      warnTimer: clock.setTimer(() => {
+        const text = "a worker process has not started a handler yet; does the script call run() or start()?";
+        this.#options.log.warn({ process: place, childPid: child.pid }, text);
+      }, SLOW_START_MS),
       startTimer: clock.setTimer(() => {
         this.#kill(now, "start");
       }, startTimeoutMs),
@@ -238,6 +254,7 @@ export class ProcessPlace {
       case "beat":
         now.beat = report;
         if (judgeLiveness(report.status, now.stallMs ?? Infinity).isLive) now.liveBeat = report;
+        if (isOverburdened(report.status)) this.#options.onOverburdened();
         return;
       case "stopping":
         if (!now.toldStopping && now.asked === undefined)
@@ -246,7 +263,7 @@ export class ProcessPlace {
         return;
       case "stopped":
         // Unasked, its handlers may be started again; until then it does not beat.
-        if (now.toldStopping || now.asked !== undefined) this.#killIn(now, STOPPED_GRACE_MS);
+        if (now.toldStopping || now.asked !== undefined) this.#killIn(now, STOPPED_GRACE_MS, "lingering");
         else now.stoppedItself = true;
         now.endedClean = report.leftInFlight === 0;
         this.#options.onLastMetrics(report.metrics);
@@ -268,6 +285,7 @@ export class ProcessPlace {
     now.endedClean = false;
     if (now.readyAt !== undefined) return;
     now.readyAt = clock.now();
+    clock.clearTimer(now.warnTimer);
     clock.clearTimer(now.startTimer);
     now.child.send({ kind: "welcome", drainTimeoutMs });
     if (now.drainUntil !== Infinity) {
@@ -278,11 +296,11 @@ export class ProcessPlace {
     onReady();
   }
 
-  #killIn(now: Occupant, delayMs: number): void {
+  #killIn(now: Occupant, delayMs: number, why: "drain" | "lingering" = "drain"): void {
     const { clock } = this.#options;
     clock.clearTimer(now.killTimer);
     now.killTimer = clock.setTimer(() => {
-      this.#kill(now, "drain");
+      this.#kill(now, why);
     }, delayMs);
   }
 
@@ -293,6 +311,7 @@ export class ProcessPlace {
 
   #ended(now: Occupant, code: number | null, signal: NodeJS.Signals | null, stderrTail: string): void {
     const { clock, place, onExit } = this.#options;
+    clock.clearTimer(now.warnTimer);
     clock.clearTimer(now.startTimer);
     clock.clearTimer(now.killTimer);
     const { asked, toldStopping, killedFor, report, readyAt } = now;
@@ -304,7 +323,14 @@ export class ProcessPlace {
     this.#silentMs = 0;
     if (wasReady && !now.endedClean) this.#remember(now, description);
     const readyMs = wasReady ? Math.max(1, clock.now() - readyAt) : 0;
-    const exit: ExitRecord = { process: place, pid: now.child.pid, kind, description, readyMs };
+    const exit: ExitRecord = {
+      process: place,
+      pid: now.child.pid,
+      kind,
+      description,
+      readyMs,
+      hadToBeKilled: killedFor === "drain",
+    };
     this.#lastExit = exit;
     onExit(exit);
   }

@@ -87,6 +87,9 @@ export class Supervisor {
           onExit: (exit) => {
             this.#onExit(exit);
           },
+          onOverburdened: () => {
+            this.#recycle(place);
+          },
           onLastMetrics: (metrics) => {
             this.#metrics.collect(place, metrics);
           },
@@ -189,17 +192,16 @@ export class Supervisor {
   }
 
   #onExit(exit: ExitRecord): void {
-    const { process: place, kind, pid, description, readyMs } = exit;
+    const { process: place, kind, pid, description, readyMs, hadToBeKilled } = exit;
     const { log, random, limits } = this.#options;
     this.#metrics.ended(place);
     this.#exits.push(exit);
     if (this.#exits.length > KEPT_EXITS) this.#exits.shift();
-    this.#hadToKill ||= description.startsWith("killed: ");
     const isExpected = kind === "stopped" || kind === "rolled";
     const fields = { process: place, childPid: pid, reason: kind };
     if (this.#isStopping) {
       log[isExpected ? "info" : "warn"](fields, `a worker process has ended: ${description}`);
-      this.#hadToKill ||= !isExpected;
+      this.#hadToKill ||= hadToBeKilled || !isExpected;
       this.#endWhenEmpty();
       return;
     }
@@ -249,6 +251,18 @@ export class Supervisor {
     }
     this.#options.log.info({}, "all processes are replaced");
     this.#endRoll();
+  }
+
+  /** Replaces a process that functions hold which do not end, when no other one is missing. */
+  #recycle(place: number): void {
+    if (this.#isStopping || this.#rollGoal !== undefined) return;
+    if (!this.#places.every(({ state }) => state === "ready")) return;
+    const { log, drainTimeoutMs } = this.#options;
+    log.warn(
+      { process: place },
+      "more functions go on after the end of their tasks than may run; replacing the process",
+    );
+    this.#places[place]?.stop("roll", drainTimeoutMs);
   }
 
   #endRoll(): void {

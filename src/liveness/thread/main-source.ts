@@ -8,8 +8,8 @@ const TURN_BOUND_MS = 300;
 const PAUSE_BOUND_MS = 400;
 /** Writing the report may block on what it is written to; the process ends all the same, in ms. */
 const WRITE_STAGE_MS = 2000;
-/** How long the main thread may take to stand still, in ms: an interrupt takes 1 to 4. */
-const HOLD_PAUSE_MS = 20;
+/** How long the main thread may take to stand still, in ms: an interrupt takes 1 to 4, if nothing else runs. */
+const HOLD_BOUND_MS = 250;
 /** Beyond the grace of the main thread: its listeners of 'exit', in ms. */
 const LEAVE_MS = 1000;
 
@@ -168,9 +168,11 @@ function end(/** @type {Attachment} */ attachment, /** @type {any} */ report) {
     return;
   }
   // What C's exit() takes apart must not be in use: where the main thread can be held, the exit code is 70 and no SIGSEGV.
-  const { go } = ladder;
-  openProbe(config.hook, config.hold).post();
-  setTimeout(go, HOLD_PAUSE_MS);
+  if (report.mainThread !== 'native') {
+    openProbe(config.hook, config.hold).post();
+    Atomics.wait(config.held, 0, 0, HOLD_BOUND_MS);
+  }
+  ladder.go();
 }
 
 port.on('message', (/** @type {ToThread} */ message) => {

@@ -72,9 +72,9 @@ function describeNativeCall(before, after, gapMs, arch) {
   if (after === null) return undefined;
   const cpuMs = before === null ? 0 : (after.cpuTicks - before.cpuTicks) * 10;
   const raw = '(state ' + after.state + ', wchan ' + (after.wchan || '?') + ', syscall ' + (after.syscall || '?') + ')';
-  if (cpuMs > gapMs / 2 || after.state === 'R') {
+  if (cpuMs > gapMs / 2 || after.state === 'R' || after.syscall === 'running') {
     const share = before === null ? '' : ', ' + Math.min(100, Math.round((100 * cpuMs) / gapMs)) + ' % of a CPU';
-    return 'computing in native code (JSON, crypto, compression, a regular expression, garbage collection)' + share + ' ' + raw;
+    return 'computing (JSON, crypto, compression, a regular expression, garbage collection)' + share + ' ' + raw;
   }
   for (const [pattern, words] of BY_WCHAN) if (pattern.test(after.wchan)) return words + ' ' + raw;
   const call = (BY_SYSCALL[arch] ?? {})[after.syscall];

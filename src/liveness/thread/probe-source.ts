@@ -23,6 +23,8 @@ function openProbe(hook, id) {
   /** @type {string | undefined} */
   let failure;
   try {
+    // Asked for all the same, Node ends the process with a failed assertion.
+    if (!config.mayInspect) throw new Error('the permission model does not allow the inspector');
     const { Session } = require('node:inspector');
     session = new Session();
     session.connectToMainThread();

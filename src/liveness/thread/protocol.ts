@@ -28,6 +28,10 @@ export interface ThreadData {
   readonly hook: string;
   /** Given to it instead of an id, it does not return. */
   readonly hold: number;
+  /** Not 0 once the main thread stands still. */
+  readonly held: Int32Array;
+  /** Whether the permission model lets the thread look into the main thread. */
+  readonly mayInspect: boolean;
   readonly exitThreadSource: string;
   readonly stallExitCode: number;
   /** A descriptor that gets the line as well. */

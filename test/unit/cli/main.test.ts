@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { startProcess } from "../../support/process-harness.js";
@@ -35,5 +37,16 @@ test("--help names the commands", async () => {
 test.runIf(!Reflect.get(process.features, "typescript"))("TypeScript where Node does not run it", async () => {
   const { code, stderr } = await run("run", "samples/hello/main.ts");
   expect(stderr).toMatch(/is TypeScript, which Node v\S+ does not run by itself: .*--node-arg=--import=tsx/);
+  expect(code).toBe(2);
+});
+
+test("a port that is taken, before anything is started", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const { code, stderr, stdout } = await run("run", script, "--admin-port", String(port));
+  taken.close();
+  expect(stderr).toMatch(new RegExp(`^ostinato: the admin endpoint cannot listen on port ${port} .*taken`));
+  expect(stdout).toBe("");
   expect(code).toBe(2);
 });

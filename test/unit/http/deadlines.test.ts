@@ -29,6 +29,39 @@ test("no headers: maybeApplied at the deadline and not before, and the connectio
   await waitFor(() => server.openConnections === 0, { what: "the connection to be closed" });
 });
 
+/** What a function does that computes. */
+function block(ms: number): void {
+  const endAt = performance.now() + ms;
+  while (performance.now() < endAt);
+}
+
+test("an answer that came while the event loop was blocked is read, although its deadline has passed", async () => {
+  const recycled: unknown[] = [];
+  const server = await startRawServer(({ socket }) => {
+    socket.write(answer("x".repeat(10_000)));
+    block(400);
+  });
+  const transport = startTransport(server.url, { onRecycled: (event) => recycled.push(event) });
+  const exchange = await transport.request(get("/x", { deadlineMs: 200 }));
+  expect(summary(exchange)).toBe("answered 200");
+  expect(recycled).toEqual([]);
+});
+
+test("after a block that brought no answer the deadline is put off once, by little", async () => {
+  const server = await startRawServer(({ socket }) => {
+    socket.write("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n1");
+    const dripping = setInterval(() => socket.write("1"), 10);
+    onTestFinished(() => {
+      clearInterval(dripping);
+    });
+    block(400);
+  });
+  const transport = startTransport(server.url);
+  const startedAt = performance.now();
+  expect(summary(await transport.request(get("/x", { deadlineMs: 200 })))).toBe("maybeApplied DEADLINE_EXCEEDED");
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+});
+
 test("a body that drips does not put the deadline off", async () => {
   const clock = new FakeClock();
   const server = await startRawServer(({ socket }) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1"));

@@ -47,8 +47,10 @@ describe("the heartbeat board", () => {
     expect(phasesOf(board.buffer)).toEqual([LOOP_PHASES.indexOf("full"), LOOP_PHASES.indexOf("draining")]);
     const lastEntered = () => new Int32Array(board.buffer)[BOARD_LAYOUT.lastEntered];
     expect(lastEntered()).toBe(-1);
+    expect(board.lastEntered).toBeUndefined();
     b.entered();
     expect(lastEntered()).toBe(1);
+    expect(board.lastEntered).toBe("b");
     expect(board.names).toEqual(["a", "b"]);
   });
 

@@ -47,9 +47,10 @@ describe("what the kernel sees the main thread do", () => {
     [view("S", "0", "61"), /^waiting for a child process \(/],
     [view("D", "", ""), /^waiting for the disk \(state D, wchan \?, syscall \?\)/],
     [view("S", "something_new", "999"), /^waiting \(state S, wchan something_new, syscall 999\)/],
-    [view("R", "0", "running", 98), /^computing in native code .* 98 % of a CPU \(state R/],
+    [view("R", "0", "running", 98), /^computing \(.* 98 % of a CPU \(state R/],
     // Seen between two slices of the processor.
-    [view("S", "0", "running", 60), /^computing in native code/],
+    [view("S", "0", "running"), /^computing \(/],
+    [view("S", "0", "202", 60), /^computing \(/],
   ])("%o", (seen, words) => {
     expect(tell(seen)).toMatch(words);
   });

@@ -35,6 +35,11 @@ describe("why a process ended", () => {
     ["by its own code", { code: 0 }, "stopped"],
     ["without ever starting a handler", { code: 0, wasReady: false }, "notStarted"],
     ["killed, for its drain did not end", { signal: "SIGKILL", asked: "stop", killedFor: "drain" }, "stopped"],
+    [
+      "killed, for something else held it",
+      { signal: "SIGKILL", toldStopping: true, killedFor: "lingering" },
+      "stopped",
+    ],
     ["the same in a roll", { signal: "SIGKILL", asked: "roll", killedFor: "drain" }, "rolled"],
     ["killed, for it did not start in time", { signal: "SIGKILL", wasReady: false, killedFor: "start" }, "notStarted"],
     ["asked before it was ready, by SIGTERM", { signal: "SIGTERM", asked: "stop", wasReady: false }, "stopped"],

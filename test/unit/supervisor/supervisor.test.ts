@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { HeldTask } from "../../../src/runner/predecessor.js";
 import { judgeLive, judgeReady } from "../../../src/supervisor/health.js";
+import { safeLogger } from "../../../src/telemetry/logger.js";
+import { silentLogger } from "../../support/runner-world.js";
 import { createSupervision } from "./support.js";
 
 const held = (taskId: string, state: HeldTask["state"] = "running"): HeldTask => ({
@@ -52,7 +54,7 @@ describe("replacing", () => {
     clock.advance(1);
     expect(children[0]?.signals).toEqual(["SIGKILL"]);
     expect(children).toHaveLength(2);
-    expect(supervisor.status.processes[0]?.lastExit?.description).toContain("had not ended at the end of its drain");
+    expect(supervisor.status.processes[0]?.lastExit?.description).toContain("its drain had not ended in time");
   });
 
   test("a handler that is stopped and started by the script's own code is nobody's business", () => {
@@ -147,6 +149,20 @@ describe("starting", () => {
     expect((await supervisor.exited).failure).toContain("did not start a handler in time");
   });
 
+  test("a start that is slow is said, once, and is not the end of it", () => {
+    const warnings: string[] = [];
+    const log = safeLogger({ ...silentLogger, warn: (_, text) => warnings.push(text) });
+    const { clock, children, child, states } = createSupervision({ log });
+    clock.advance(9_999);
+    expect(warnings).toEqual([]);
+    clock.advance(20_000);
+    expect(warnings).toEqual([expect.stringContaining("has not started a handler yet")]);
+    child().ready("off");
+    clock.advance(60_000);
+    expect(states()).toEqual(["ready"]);
+    expect([warnings.length, children.length]).toEqual([1, 1]);
+  });
+
   test("five starts in a row that fail later end it, with the list of them", async () => {
     const { clock, children, child, supervisor } = createSupervision();
     child().ready();
@@ -222,14 +238,25 @@ describe("stopping", () => {
     expect((await ended).code).toBe(1);
   });
 
+  test("a process that had to be killed long before does not count at the end", async () => {
+    const { clock, child, supervisor } = createSupervision();
+    child().ready("off");
+    void supervisor.roll();
+    clock.advance(40_000);
+    child().ready("off");
+    const ended = supervisor.stop();
+    child().drained();
+    expect((await ended).code).toBe(0);
+  });
+
   test("a process that goes on although its handlers have stopped is ended soon", async () => {
     const { clock, child, supervisor } = createSupervision();
     child().ready("off");
     void supervisor.stop();
     child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
-    clock.advance(5_000);
+    clock.advance(10_000);
     expect(child().signals).toEqual(["SIGKILL"]);
-    await supervisor.exited;
+    expect((await supervisor.exited).code).toBe(0);
   });
 
   test("nothing is started any more, and no timer is left", async () => {
@@ -288,6 +315,23 @@ describe("rolling", () => {
     child(1).drained();
     await rolled;
   });
+});
+
+test("a process that functions hold which do not end is replaced, unless another one is missing", () => {
+  const { children, child, states } = createSupervision({ processes: 2 });
+  const runner = (concurrency: number) => ({ state: "polling", taskType: "t", lastBeatAgoMs: 0, concurrency }) as never;
+  child(0).ready("off");
+  const burdened = { abandoned: 6, runners: [runner(2), runner(3)] };
+  child(0).beat([], burdened);
+  expect(states()).toEqual(["ready", "starting"]);
+  child(1).ready("off");
+  child(0).beat([], { ...burdened, abandoned: 5 });
+  expect(states()).toEqual(["ready", "ready"]);
+  child(0).beat([], burdened);
+  child(0).beat([], burdened);
+  expect(child(0).orders.filter(({ kind }) => kind === "drain")).toHaveLength(1);
+  child(0).drained();
+  expect(children).toHaveLength(3);
 });
 
 describe("what the dead had", () => {
@@ -385,7 +429,13 @@ describe("what it shows", () => {
     child().tell({ kind: "stopping" });
     child().tell({ kind: "stopped", leftInFlight: 0, metrics: metric(7) });
     child().exit(0);
-    expect(await supervisor.metrics()).toContain('c_total{process="0"} 7');
+    const first = supervisor.metrics();
+    expect(await first).toContain('c_total{process="0"} 7');
+    child().ready();
+    const second = supervisor.metrics();
+    const { id } = child().orders.find(({ kind }) => kind === "scrape") as { id: number };
+    child().tell({ kind: "metrics", id, metrics: metric(1) });
+    expect(await second).toContain('c_total{process="0"} 8');
   });
 
   test("live: unless one is silent for too long and cannot even be killed", () => {
@@ -419,5 +469,15 @@ describe("what it shows", () => {
     expect(isReady()).toBe(true);
     void supervisor.stop();
     expect(isReady()).toBe(false);
+  });
+
+  test("ready with a single process: only while that one is", () => {
+    const { child, supervisor } = createSupervision();
+    expect(judgeReady(supervisor.status)).toEqual({ isGood: false, reasons: ["process 0: is starting"] });
+    child().ready("off");
+    expect(judgeReady(supervisor.status).isGood).toBe(true);
+    child().exit(1);
+    child().exit(1);
+    expect(judgeReady(supervisor.status).isGood).toBe(false);
   });
 });

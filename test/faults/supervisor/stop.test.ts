@@ -1,0 +1,107 @@
+import { expect, test } from "vitest";
+import { waitFor } from "../../support/wait-for.js";
+import { isAlive, lines, withSupervisor } from "./support.js";
+
+test("SIGTERM with tasks in flight in two processes: each is finished, exit 0", () =>
+  withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
+    await ready(2);
+    const ids = await Promise.all(Array.from({ length: 12 }, () => task({ ms: 1_500 })));
+    await waitFor(() => primary.stdout.filter((line) => line.startsWith("began")).length === 12, { what: "12 to run" });
+    primary.signal("SIGTERM");
+    expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
+    expect(primary.stdout.filter((line) => line.startsWith("ran to the end"))).toHaveLength(2);
+    for (const id of ids) expect((await conductor.workflow(id)).status).toBe("COMPLETED");
+  }));
+
+test("Ctrl-C, which reaches all at once, is one request; two seconds later the drain is cut short", () =>
+  withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
+    await ready(2);
+    const ids = await Promise.all([task({ ms: 3_600_000 }), task({ ms: 3_600_000 })]);
+    await waitFor(() => primary.stdout.filter((line) => line.startsWith("began")).length === 2, { what: "2 to run" });
+    const pressed = performance.now();
+    process.kill(-primary.pid, "SIGINT");
+    await waitFor(() => lines(primary, "stopping: no further polls").length === 2, { what: "both to drain" });
+    process.kill(-primary.pid, "SIGINT");
+    await waitFor(() => performance.now() - pressed > 2_200, { what: "2.2 s" });
+    expect(primary.running).toBe(true);
+    process.kill(-primary.pid, "SIGINT");
+    expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
+    for (const id of ids) {
+      const [only, ...more] = (await conductor.workflow(id)).tasks ?? [];
+      expect(only?.status).toBe("SCHEDULED");
+      expect(more).toEqual([]);
+    }
+  }));
+
+test("a process that something else holds after its drain is killed; all is drained, so the exit code is 0", () => {
+  const script = `
+    import { TaskHandler, defineWorker } from "ostinato";
+    const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
+    await new TaskHandler({ workers: [worker] }).start();
+    setInterval(() => {}, 1000);
+  `;
+  return withSupervisor({ script }, async ({ primary, ready }) => {
+    const [first] = await ready(1);
+    primary.signal("SIGTERM");
+    expect(await primary.waitForExit(20_000)).toEqual({ code: 0, signal: null });
+    expect(primary.output).toContain("something else held the process");
+    expect(isAlive(first!)).toBe(false);
+  });
+});
+
+test("SIGHUP replaces both processes, one after the other, and no task is lost or run twice", () =>
+  withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
+    const old = await ready(2);
+    const ids: string[] = [];
+    let isOver = false;
+    const feeding = (async () => {
+      while (!isOver) {
+        ids.push(await task({ ms: 60 }));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    })();
+    primary.signal("SIGHUP");
+    await primary.waitForLine(/all processes are replaced/, 30_000);
+    isOver = true;
+    await feeding;
+    for (const id of ids) {
+      const ended = await conductor.waitForWorkflow(id, { timeoutMs: 15_000 });
+      expect(ended.status).toBe("COMPLETED");
+      expect(ended.tasks).toHaveLength(1);
+    }
+    expect(ids.length).toBeGreaterThan(20);
+    expect(old.some(isAlive)).toBe(false);
+    const events = primary.stdout.filter((line) => /a worker process (is ready|has ended)/.test(line)).slice(2);
+    expect(events.map((line) => (line.includes("is ready") ? "ready" : "ended"))).toEqual([
+      "ended",
+      "ready",
+      "ended",
+      "ready",
+    ]);
+  }));
+
+test("when the primary is killed, its children finish what runs, and end", () =>
+  withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
+    const children = await ready(2);
+    const ids = await Promise.all(Array.from({ length: 8 }, () => task({ ms: 1_500 })));
+    await waitFor(() => primary.stdout.filter((line) => line.startsWith("began")).length === 8, { what: "8 to run" });
+    primary.signal("SIGKILL");
+    expect(children.every(isAlive)).toBe(true);
+    await waitFor(() => !children.some(isAlive), { boundMs: 15_000, what: "the children to end" });
+    for (const id of ids) {
+      const ended = await conductor.workflow(id);
+      expect(ended.status).toBe("COMPLETED");
+      expect(ended.tasks).toHaveLength(1);
+    }
+  }));
+
+test("a process that cannot drain, for it is stuck, is killed at the deadline, and the exit code says so", () =>
+  withSupervisor({ args: ["--drain-timeout-ms", "500"] }, async ({ primary, task, ready }) => {
+    const [first] = await ready(1);
+    await task({ act: "spin" });
+    await primary.waitForLine(/began spin/);
+    primary.signal("SIGTERM");
+    expect(await primary.waitForExit(20_000)).toEqual({ code: 1, signal: null });
+    expect(primary.output).toContain("its drain had not ended in time");
+    expect(isAlive(first!)).toBe(false);
+  }));

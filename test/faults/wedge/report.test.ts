@@ -1,0 +1,102 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { EmbeddedConductor } from "../../../src/testing/index.js";
+import type { RunningProcess } from "../../support/process-harness.js";
+import { newTaskType, PROGRAM, stallLines, startServer, startWorker, type WorkerSetup } from "./worker-process.js";
+
+let server: EmbeddedConductor;
+let folder: string;
+let worker: RunningProcess | undefined;
+beforeAll(async () => {
+  server = await startServer();
+  folder = mkdtempSync(path.join(tmpdir(), "ostinato-report-"));
+});
+afterEach(async () => {
+  await worker?.kill();
+  worker = undefined;
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function startWedged(setup: WorkerSetup & { options?: object }): Promise<RunningProcess> {
+  const type = await newTaskType(server);
+  const env = { HANDLER_OPTIONS: JSON.stringify(setup.options ?? {}), ...setup.env };
+  worker = startWorker(server, type, { wedge: "whileTrue", ...setup, env });
+  await type.schedule("wedge");
+  return worker;
+}
+
+test("the report file has it as well, readable by its owner only", async () => {
+  const stallReportFile = path.join(folder, "stall.json");
+  const child = await startWedged({ options: { stallReportFile } });
+  expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
+  const [line] = stallLines(child);
+  const { time, hostname, pid, exitCode, msg, ...stall } = JSON.parse(readFileSync(stallReportFile, "utf8")) as Record<
+    string,
+    unknown
+  >;
+  expect(stall).toEqual(line!.stall);
+  expect({ pid, exitCode, msg }).toEqual({ pid: child.pid, exitCode: 70, msg: line!.msg });
+  expect(typeof time).toBe("number");
+  expect(typeof hostname).toBe("string");
+  expect(statSync(stallReportFile).mode & 0o777).toBe(0o600);
+});
+
+test.each([
+  ["whose folder is not there", () => path.join(folder, "nowhere", "stall.json"), "ENOENT"],
+  ["whose folder is no folder", () => "/dev/full/stall.json", "ENOTDIR"],
+])("a report file %s is told of, and keeps nothing up", async (_name, file, code) => {
+  const child = await startWedged({ options: { stallReportFile: file() } });
+  expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
+  expect(stallLines(child)).toHaveLength(1);
+  const told = child.stderr.map((line) => JSON.parse(line) as { msg: string }).filter(({ msg }) => msg.includes(code));
+  expect(told).toEqual([expect.objectContaining({ level: 50, reportFile: file() })]);
+});
+
+test("a supervisor gets the bare report over a descriptor of its own", async () => {
+  const type = await newTaskType(server);
+  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: server.serverUrl };
+  const child = spawn(process.execPath, [PROGRAM], {
+    env: { ...env, TASK_TYPE: type.name, OSTINATO_REPORT_FD: "3" },
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+  });
+  let text = "";
+  child.stdio[3]!.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  await type.schedule("wedge");
+  expect(await once(child, "close")).toEqual([70, null]);
+  expect(text.endsWith("\n")).toBe(true);
+  expect(JSON.parse(text)).toMatchObject({ reason: "loop", stuck: [type.name], mainThread: "busy" });
+});
+
+test("a pipe that is full, and that nobody reads, does not keep the process", async () => {
+  const type = await newTaskType(server);
+  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: server.serverUrl };
+  const child = spawn(process.execPath, [PROGRAM], {
+    env: { ...env, TASK_TYPE: type.name, FILL_STDERR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  await type.schedule("wedge");
+  const [code] = (await once(child, "exit")) as [number | null];
+  expect(stdout).toContain("stderr is full");
+  expect(code).toBe(70);
+});
+
+test("the stack is of the sources that were written, not of what they were compiled to", async () => {
+  const script = fileURLToPath(new URL("program-typed.ts", import.meta.url));
+  const child = await startWedged({ script });
+  expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
+  const line =
+    readFileSync(script, "utf8")
+      .split("\n")
+      .findIndex((text) => text.includes("for (;;)")) + 1;
+  expect(stallLines(child)[0]!.stall.stack).toMatch(new RegExp(`at findsNoEnd .*program-typed\\.ts:${line}:`));
+});
