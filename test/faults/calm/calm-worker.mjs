@@ -27,7 +27,7 @@ const scenarios = {
 /** A large heap that is always being rewritten: long collections. */
 const heap = [];
 function churn() {
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 5_000; i++) {
     const slot = Math.floor(Math.random() * 2_000_000);
     heap[slot] = { slot, text: `entry ${slot} ${Math.random()}`, next: heap[slot >> 1] };
     if (heap[slot].next !== undefined) heap[slot].next.next = undefined;
@@ -35,7 +35,7 @@ function churn() {
 }
 
 const { concurrency, execute } = scenarios[scenario];
-if (scenario === "heap") for (let i = 0; i < 60; i++) churn();
+if (scenario === "heap") for (let i = 0; i < 240; i++) churn();
 
 const worker = defineWorker({
   taskDefName: "work",
