@@ -1,0 +1,29 @@
+import type { RepeatLog } from "../telemetry/repeat-log.js";
+import type { Delivery } from "./delivery.js";
+import type { Executor } from "./execution.js";
+import type { HandBack } from "./hand-back.js";
+import type { PollCoordinator } from "./poll-coordinator.js";
+import type { Reclaim } from "./reclaim.js";
+import type { Shared } from "./shared.js";
+import type { Successors } from "./successors.js";
+import type { Upkeep } from "./upkeep.js";
+
+/** The parts of a process that its runners share, beside {@link Shared}. */
+export interface RunnerParts {
+  readonly shared: Shared;
+  readonly executor: Executor;
+  readonly delivery: Delivery;
+  readonly handBack: HandBack;
+  readonly upkeep: Upkeep;
+  readonly reclaim: Reclaim;
+  readonly coordinator: PollCoordinator;
+  /** Tells the runners of these task types that one of their tasks may just have been scheduled. */
+  readonly follow: (afterTaskType: string, taskTypes: readonly string[]) => void;
+  /** Undefined: following is switched off. */
+  readonly successors: Successors | undefined;
+  readonly repeatLog: RepeatLog;
+  /** The longest wait of the loop before it iterates, and beats, again, in ms. */
+  readonly sliceMs: number;
+  /** Called when a poll has settled or a slot is free again. */
+  readonly onChange: () => void;
+}

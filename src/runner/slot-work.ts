@@ -1,0 +1,349 @@
+import type { Timer } from "../clock.js";
+import type { HandOut } from "../conductor/hand-out.js";
+import type { Task } from "../conductor/types.js";
+import type { WorkerConfig } from "../config/types.js";
+import type { HeartbeatCell } from "../liveness/board.js";
+import type { WorkerEvents } from "../telemetry/events.js";
+import { TaskStoppingError } from "../worker/errors.js";
+import { InFlightTask } from "./in-flight.js";
+import { plainFailure, threw, toHandBack, toParcel, type Outcome, type Parcel } from "./outcome.js";
+import type { RunnerParts } from "./parts.js";
+import type { Shared } from "./shared.js";
+import type { Slots } from "./slots.js";
+import { mustNotRunTwice, pollTimeoutIsOver } from "./task-times.js";
+
+type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
+
+/** A task of somebody else's type is put back for this long, so that it does not come round at once. */
+const NOT_OURS_DELAY_SECONDS = 5;
+/** A task that takes less may share a slot with what is asked for, in ms. */
+const SHORT_TASK_MS = 250;
+/** What the work in the slots asks, and tells, the loop that fills them. */
+export interface LoopView {
+  state(): "polling" | "paused" | "draining" | "stopped";
+  /** When the server answers the poll under way at the latest, by the clock; undefined while there is none. */
+  pollUntil(): number | undefined;
+  /** More tasks wait than there are slots. */
+  hasBacklog(): boolean;
+  /** An update asked for the next task, and got one or none. */
+  chained(found: boolean): void;
+  /** A slot is free again. */
+  changed(): void;
+}
+
+/**
+ * One task type's tasks from the hand-out to the door: each takes a slot, is executed and reported, or leaves by another
+ * door where it cannot run.
+ */
+export class SlotWork {
+  readonly #config: WorkerConfig;
+  readonly #parts: RunnerParts;
+  readonly #shared: Shared;
+  readonly #cell: HeartbeatCell;
+  readonly #slots: Slots;
+  readonly #loop: LoopView;
+  /** A task that was asked for and found its slot taken by a look. */
+  #waiting: { readonly entry: InFlightTask; readonly timer: Timer } | undefined;
+  /** How long functions take, a moving average in ms. */
+  #meanTaskMs = 0;
+
+  constructor(config: WorkerConfig, parts: RunnerParts, cell: HeartbeatCell, slots: Slots, loop: LoopView) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#shared = parts.shared;
+    this.#cell = cell;
+    this.#slots = slots;
+    this.#loop = loop;
+  }
+
+  /**
+   * The only free slot is reserved by the scout. It may be taken all the same where tasks are short: should the scout
+   * bring another one meanwhile, that waits for a moment.
+   */
+  get maySpareSlot(): boolean {
+    return (
+      this.#slots.used < this.#slots.concurrency && this.#waiting === undefined && this.#meanTaskMs < SHORT_TASK_MS
+    );
+  }
+
+  /** Takes a task in. False: it is one that we have already, and one execution answers both. */
+  receive(handOut: HandOut, wasAskedFor: boolean): boolean {
+    const { table } = this.#shared;
+    const known = table.get(handOut.task.taskId);
+    if (known !== undefined && isSameHandOut(known, handOut)) return false;
+    if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
+    const entry = this.#enter(handOut);
+    const otherDoor = this.#otherDoor(entry, handOut.problem);
+    if (this.#slots.used < this.#slots.concurrency) this.#run(() => otherDoor?.() ?? this.#work(entry));
+    else if (otherDoor !== undefined) void otherDoor();
+    else if (wasAskedFor && this.#waiting === undefined) this.#letWait(entry);
+    else void this.#return(entry, "surplus");
+    return true;
+  }
+
+  /** What cannot run takes a slot as well, so that it is not swallowed faster than it can be reported. */
+  #run(work: () => Promise<void>): void {
+    void this.#slots.run(work).finally(() => {
+      this.#runWaiting();
+      this.#loop.changed();
+    });
+  }
+
+  /** A look took the slot of the scout that brought this task: a short one is over at once. */
+  #letWait(entry: InFlightTask): void {
+    const timer = this.#shared.clock.setTimer(() => {
+      this.#waiting = undefined;
+      void this.#return(entry, "surplus");
+    }, SHORT_TASK_MS);
+    this.#waiting = { entry, timer };
+  }
+
+  #runWaiting(): void {
+    if (this.#waiting === undefined || this.#slots.used >= this.#slots.concurrency) return;
+    const { entry, timer } = this.#waiting;
+    this.#waiting = undefined;
+    this.#shared.clock.clearTimer(timer);
+    this.#run(() => this.#otherDoor(entry, undefined)?.() ?? this.#work(entry));
+  }
+
+  #enter(handOut: HandOut): InFlightTask {
+    const now = this.#shared.clock.now();
+    this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.#config.taskDefName, now);
+    const entry = new InFlightTask(handOut.task, this.#config, now);
+    this.#shared.table.enter(entry);
+    return entry;
+  }
+
+  /** How a task leaves that is not to be run; `undefined` when it is. */
+  #otherDoor(entry: InFlightTask, problem: string | undefined): (() => Promise<void>) | undefined {
+    const { task } = entry;
+    const { taskDefName } = this.#config;
+    const state = this.#loop.state();
+    if (state === "draining" || state === "stopped") return () => this.#return(entry, "stopping");
+    if (state === "paused") return () => this.#return(entry, "paused");
+    if (problem !== undefined) {
+      this.#shared.log.error({ ...entry.ids, problem }, "the server handed out a malformed task");
+      return () => this.#report(entry, plainFailure(entry, `the task is malformed: ${problem}`));
+    }
+    const isOther = (name: unknown) => typeof name === "string" && name !== "" && name !== taskDefName;
+    if (isOther(task.taskDefName) && isOther(task.taskType)) {
+      this.#shared.log.error(
+        { ...entry.ids, taskDefName: task.taskDefName },
+        "the server handed out a task of another type",
+      );
+      return () => this.#return(entry, "notOurs");
+    }
+    if (isExternal(task.externalInputPayloadStoragePath)) return () => this.#refuseExternal(entry);
+    return undefined;
+  }
+
+  /** The function would run without its input; who retried it would get it as it is. */
+  #refuseExternal(entry: InFlightTask): Promise<void> {
+    const { events, log } = this.#shared;
+    log.error(entry.ids, "a task's input lies in external payload storage, which this SDK does not read");
+    if (events.has("externalPayloadUsed")) {
+      events.emit("externalPayloadUsed", { ...entry.ids, operation: "READ", payloadType: "TASK_INPUT" });
+    }
+    const reason = "the task's input lies in external payload storage, which this worker's SDK does not read";
+    return this.#report(entry, plainFailure(entry, reason));
+  }
+
+  /** Gives back a task that nothing was begun with. */
+  #return(entry: InFlightTask, reason: GivenBack): Promise<void> {
+    if (this.#queueTimeoutIsOver(entry)) {
+      const why = `the worker could not take the task (${reason}), and its pollTimeoutSeconds have passed`;
+      return this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason: why }));
+    }
+    const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
+    return this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
+  }
+
+  async #report(entry: InFlightTask, parcel: Parcel): Promise<void> {
+    await this.#parts.delivery.deliver(entry, parcel, false);
+  }
+
+  /** Gives back a task whose hand-out never reached us. */
+  giveBackLost(task: Task): void {
+    const { events } = this.#shared;
+    if (events.has("taskReclaimed")) {
+      const { taskId, workflowInstanceId } = task;
+      const taskType = this.#config.taskDefName;
+      events.emit("taskReclaimed", { taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
+    }
+    void this.#return(this.#enter({ task, problem: undefined }), "lost");
+  }
+
+  /** Ends a task that a process which died had: failed for `reason`; undefined: given back, for it was not started. */
+  takeOver(task: Task, reason: string | undefined): void {
+    const { events, log } = this.#shared;
+    const entry = this.#enter({ task, problem: undefined });
+    log.warn(
+      { ...entry.ids, ...(reason === undefined ? {} : { reason }) },
+      `a worker process died with this task; it is ${reason === undefined ? "given back" : "reported failed"}`,
+    );
+    if (events.has("taskReclaimed")) events.emit("taskReclaimed", { ...entry.ids, reason: "predecessor" });
+    if (reason === undefined) void this.#return(entry, "lost");
+    else void this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason }));
+  }
+
+  /** A slot's work: one task, and those that come along with its update. Never rejects. */
+  async #work(first: InFlightTask): Promise<void> {
+    for (let entry: InFlightTask | undefined = first; entry !== undefined;) {
+      const current: InFlightTask = entry;
+      entry = undefined;
+      try {
+        entry = await this.#one(current);
+      } catch (error) {
+        await this.#afterBug(current, error);
+      }
+    }
+  }
+
+  async #one(entry: InFlightTask): Promise<InFlightTask | undefined> {
+    const { clock, events } = this.#shared;
+    if (events.has("taskStarted")) events.emit("taskStarted", { ...entry.ids, queueWaitMs: entry.task.queueWaitTime });
+    const startedAt = clock.now();
+    this.#cell.entered();
+    const executing = this.#parts.executor.execute(entry);
+    const outcome = executing instanceof Promise ? await executing : executing;
+    const durationMs = clock.now() - startedAt;
+    this.#meanTaskMs += (durationMs - this.#meanTaskMs) / 8;
+    this.#tellExecuted(entry, outcome, durationMs);
+    const extending = this.#parts.upkeep.settled(entry);
+    if (extending !== undefined) await extending;
+
+    switch (outcome.kind) {
+      case "moot":
+        this.#shared.log.warn({ ...entry.ids, reason: outcome.reason }, "a running task was ended by the server");
+        if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: outcome.reason });
+        this.#shared.table.leave(entry, "moot");
+        return undefined;
+      case "handBack":
+        this.#parts.upkeep.end(entry);
+        await this.#parts.handBack.send(entry, {
+          reason: "stopping",
+          body: toHandBack(entry, { callbackAfterSeconds: 0 }).body,
+        });
+        return undefined;
+      case "inProgress": {
+        const parcel = toHandBack(entry, outcome);
+        this.#parts.upkeep.end(entry);
+        // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
+        if (parcel.result.status === "IN_PROGRESS")
+          await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
+        else await this.#report(entry, parcel);
+        return undefined;
+      }
+      case "completed":
+      case "failed":
+        break;
+    }
+
+    const { delivery } = this.#parts;
+    const chain =
+      this.#loop.state() === "polling" && this.#loop.hasBacklog() && !this.#slots.isOver && !delivery.isFull;
+    const delivering = delivery.deliver(entry, toParcel(entry, outcome), chain);
+    this.#parts.upkeep.executed(entry);
+    const next = await delivering;
+    this.#follow(entry);
+    if (chain) this.#loop.chained(next !== null);
+    return next === null ? undefined : this.#chained(next);
+  }
+
+  /** The server has scheduled what comes next in the workflow: whoever usually gets it looks at once. */
+  #follow({ task }: InFlightTask): void {
+    const { successors, follow } = this.#parts;
+    if (successors === undefined) return;
+    const { taskDefName } = this.#config;
+    const next = successors.acknowledged(task.workflowInstanceId, taskDefName, this.#shared.clock.now());
+    if (next.length > 0) follow(taskDefName, next);
+  }
+
+  async #chained(next: HandOut): Promise<InFlightTask | undefined> {
+    const known = this.#shared.table.get(next.task.taskId);
+    if (known !== undefined && isSameHandOut(known, next)) return undefined;
+    if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
+    const entry = this.#enter(next);
+    const otherDoor = this.#otherDoor(entry, next.problem);
+    await otherDoor?.();
+    return otherDoor === undefined ? entry : undefined;
+  }
+
+  /** The outermost backstop: a task must not stay open because of a bug of ours, and nobody must miss that it happened. */
+  async #afterBug(entry: InFlightTask, error: unknown): Promise<void> {
+    this.#shared.log.error({ ...entry.ids, err: error }, "running a task failed unexpectedly; it is reported failed");
+    this.#parts.upkeep.end(entry);
+    if (!this.#shared.table.has(entry) || entry.state !== "running") return;
+    const outcome = threw(error);
+    if (outcome.kind === "failed") await this.#report(entry, toParcel(entry, { ...outcome, terminal: false }));
+  }
+
+  #tellExecuted(entry: InFlightTask, outcome: Outcome, durationMs: number): void {
+    const { events, log } = this.#shared;
+    if (outcome.kind === "failed") {
+      const { terminal, reason, error } = outcome;
+      log.warn({ ...entry.ids, terminal, reason }, "a task failed");
+      if (events.has("taskFailed")) {
+        events.emit("taskFailed", {
+          ...entry.ids,
+          durationMs,
+          terminal,
+          reason,
+          ...(error === undefined ? {} : { error }),
+        });
+      }
+    } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.has("taskExecuted")) {
+      const status = outcome.kind === "completed" ? "COMPLETED" : "IN_PROGRESS";
+      events.emit("taskExecuted", { ...entry.ids, durationMs, status });
+    }
+  }
+
+  /**
+   * Ends what still runs, at the drain deadline: each such task goes back to the queue, or is reported failed where it
+   * must not run twice.
+   */
+  interruptAll(): void {
+    for (const entry of this.#shared.table) {
+      if (entry.worker !== this.#config || entry.interrupt === undefined) continue;
+      const message = "the worker is stopping";
+      const mustFail = this.#mustFail(entry);
+      const outcome: Outcome =
+        mustFail === undefined
+          ? { kind: "handBack" }
+          : { kind: "failed", terminal: false, reason: `${message}, and ${mustFail}` };
+      entry.interrupt(outcome, new TaskStoppingError(message));
+    }
+  }
+
+  /** Ends what still runs: each such task is reported failed (retryable), for `reason`. */
+  failAll(reason: string): void {
+    for (const entry of this.#shared.table) {
+      if (entry.worker !== this.#config) continue;
+      entry.interrupt?.({ kind: "failed", terminal: false, reason }, new TaskStoppingError(reason));
+    }
+  }
+
+  /** Why a started task cannot go back to the queue; `undefined` when it can. */
+  #mustFail(entry: InFlightTask): string | undefined {
+    if (this.#config.onDrainDeadline === "fail") return "onDrainDeadline is fail";
+    if (mustNotRunTwice(entry.task)) return "its definition has retryCount 0: it must not run twice";
+    // Our own poll would get it again, and nobody would be left to give it back.
+    if (this.#loop.pollUntil() !== undefined) return "a poll is still unanswered";
+    return this.#queueTimeoutIsOver(entry)
+      ? "its pollTimeoutSeconds have passed: the queue would time it out"
+      : undefined;
+  }
+
+  #queueTimeoutIsOver(entry: InFlightTask): boolean {
+    return pollTimeoutIsOver(entry.task, this.#shared.clock.now() - entry.receivedAt);
+  }
+}
+
+function isExternal(path: unknown): boolean {
+  return typeof path === "string" && path !== "";
+}
+
+/** One execution answers both, unless the first is on its way back and this is the next hand-out. */
+function isSameHandOut(known: InFlightTask, { task }: HandOut): boolean {
+  return known.state !== "handingBack" || task.pollCount <= known.task.pollCount;
+}
