@@ -62,11 +62,13 @@ const unwatched: Measurement[] = [];
 try {
   for (let pair = 0; pair <= pairs; pair++) {
     const order =
-      pair % 2 === 0 ? (["ostinato", "ostinato-unwatched"] as const) : (["ostinato-unwatched", "ostinato"] as const);
+      pair % 2 === 0
+        ? (["ostinato-watched", "ostinato-unwatched"] as const)
+        : (["ostinato-unwatched", "ostinato-watched"] as const);
     for (const client of order) {
       const measurement = await measure(client, stub, tasks, concurrency);
       // The first pair warms up.
-      if (pair > 0) (client === "ostinato" ? watched : unwatched).push(measurement);
+      if (pair > 0) (client === "ostinato-watched" ? watched : unwatched).push(measurement);
     }
     if (process.stderr.isTTY) process.stderr.write(`\r\u001b[Kpair ${pair}/${pairs}`);
   }

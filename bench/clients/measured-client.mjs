@@ -10,7 +10,8 @@ import { readFileSync } from "node:fs";
  * Waits for the parent's `start`, works until its `stop`, and reports what that cost. CPU time counts from `start`,
  * when all modules are loaded, to `stop`; stopping itself is not counted.
  *
- * @param {(options: DrainOptions) => Promise<RunningClient>} start
+ * @param {(options: DrainOptions, begin: () => void) => Promise<RunningClient>} start may call `begin` to have CPU time
+ *   counted from then on, when what it does only once is done
  */
 export function serveMeasurements(start) {
   /** @type {RunningClient | undefined} */
@@ -19,8 +20,11 @@ export function serveMeasurements(start) {
 
   process.on("message", (/** @type {any} */ command) => {
     if (command.kind === "start") {
-      cpuAtStart = process.cpuUsage();
-      start(command.options).then((running) => {
+      const begin = () => {
+        cpuAtStart = process.cpuUsage();
+      };
+      begin();
+      start(command.options, begin).then((running) => {
         client = running;
       }, fail);
     } else if (command.kind === "stop") {

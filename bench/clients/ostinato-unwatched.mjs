@@ -1,3 +1,3 @@
 import { serveOstinato } from "./start-ostinato.mjs";
 
-serveOstinato({ watchdog: false, registry: false });
+serveOstinato({ watchdog: false, registry: false }, { settled: true });

@@ -201,7 +201,11 @@ export class SlotWork {
 
   async #one(entry: InFlightTask): Promise<InFlightTask | undefined> {
     const { clock, events } = this.#shared;
-    if (events.has("taskStarted")) events.emit("taskStarted", { ...entry.ids, queueWaitMs: entry.task.queueWaitTime });
+    // Spelled out, here and below: spreading the ids costs a microsecond each time.
+    if (events.has("taskStarted")) {
+      const { taskId, workflowInstanceId, queueWaitTime: queueWaitMs } = entry.task;
+      events.emit("taskStarted", { taskType: this.#config.taskDefName, taskId, workflowInstanceId, queueWaitMs });
+    }
     const startedAt = clock.now();
     this.#cell.entered();
     const executing = this.#parts.executor.execute(entry);
@@ -293,8 +297,15 @@ export class SlotWork {
         });
       }
     } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.has("taskExecuted")) {
+      const { taskId, workflowInstanceId } = entry.task;
       const status = outcome.kind === "completed" ? "COMPLETED" : "IN_PROGRESS";
-      events.emit("taskExecuted", { ...entry.ids, durationMs, status });
+      events.emit("taskExecuted", {
+        taskType: this.#config.taskDefName,
+        taskId,
+        workflowInstanceId,
+        durationMs,
+        status,
+      });
     }
   }
 

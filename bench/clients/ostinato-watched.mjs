@@ -1,0 +1,3 @@
+import { serveOstinato } from "./start-ostinato.mjs";
+
+serveOstinato({}, { settled: true });
