@@ -93,6 +93,7 @@ export class HandBack {
       const status = reply.kind === "refused" ? reply.error.status : undefined;
       if (isGone(reply)) {
         log.debug({ ...entry.ids }, "the task to hand back is gone");
+        if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: reply.error.message });
         table.leave(entry, "moot");
         return;
       }

@@ -23,6 +23,8 @@ export type StartProcessOptions = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default: the repository's root. */
   readonly cwd?: string;
+  /** A command in front of Node's, which must replace itself by it: `["ip", "netns", "exec", name]`. Default: none. */
+  readonly under?: readonly string[];
   /** Put it in a process group of its own, which `kill()` ends as a whole: for a program that forks. Default false. */
   readonly ownGroup?: boolean;
 } & (
@@ -97,16 +99,20 @@ export function startProcess(options: StartProcessOptions): RunningProcess {
   for (const [name, value] of Object.entries({ ...withoutOurs(process.env), ...options.env })) {
     if (value !== undefined) env[name] = value;
   }
-  const child = spawn(
+  const [command = process.execPath, ...args] = [
+    ...(options.under ?? []),
     process.execPath,
-    [...withTsx, ...(options.nodeArgs ?? []), program.file, ...(options.args ?? [])],
-    {
-      cwd: options.cwd ?? repositoryRoot,
-      env,
-      stdio: ["pipe", "pipe", "pipe"],
-      detached: options.ownGroup ?? false,
-    },
-  );
+    ...withTsx,
+    ...(options.nodeArgs ?? []),
+    program.file,
+    ...(options.args ?? []),
+  ];
+  const child = spawn(command, args, {
+    cwd: options.cwd ?? repositoryRoot,
+    env,
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: options.ownGroup ?? false,
+  });
   const { pid } = child;
   if (pid === undefined) {
     child.once("error", () => {});

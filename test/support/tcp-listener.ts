@@ -1,6 +1,6 @@
 import net from "node:net";
 
-/** A listening port on 127.0.0.1 that can be given up and taken again. */
+/** A listening port on the loopback that can be given up and taken again. */
 export interface TcpListener {
   /** The same for its whole life. */
   readonly port: number;
@@ -11,20 +11,21 @@ export interface TcpListener {
   accept(): Promise<void>;
 }
 
-/** Listens on a free port of 127.0.0.1. */
+/** Listens on a free port of 127.0.0.1, or where it is told to. */
 export async function listenTcp(
   onConnection: (socket: net.Socket) => void,
   options: net.ServerOpts = {},
+  { host = "127.0.0.1", port: wanted = 0 }: { readonly host?: string; readonly port?: number } = {},
 ): Promise<TcpListener> {
   // A server object per listening period: `close()` of a server ends only when its last connection does.
-  let server: net.Server | undefined = await listen(0);
+  let server: net.Server | undefined = await listen(wanted);
   const { port } = server.address() as net.AddressInfo;
 
   function listen(onPort: number): Promise<net.Server> {
     return new Promise((resolve, reject) => {
       const created = net.createServer(options, onConnection);
       created.once("error", reject);
-      created.listen({ port: onPort, host: "127.0.0.1", backlog: 1024 }, () => {
+      created.listen({ port: onPort, host, backlog: 1024 }, () => {
         created.off("error", reject);
         resolve(created);
       });

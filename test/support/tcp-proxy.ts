@@ -21,17 +21,39 @@ export interface CutOptions {
   readonly how?: "reset" | "close";
 }
 
-/** Cuts that were asked for. */
+/** Which requests something is done to. */
+export interface RequestChoice {
+  /** Only requests with such a head (request line and headers). Default: any. */
+  readonly when?: (head: string) => boolean;
+  /** How many of them. Default 1. */
+  readonly times?: number;
+}
+
+/** What {@link TcpProxy.closeAtReuse} does. */
+export interface CloseAtReuseOptions extends RequestChoice {
+  /** How the client's connection ends. Default `close`. */
+  readonly how?: "reset" | "close";
+}
+
+/** Mischief that was asked for. */
 export interface Cuts {
-  /** The heads of the requests whose answers were cut, so far. */
+  /** The heads of the requests that it met so far. An answer that ended before the cut was not met. */
   readonly heads: readonly string[];
-  /** No more of them. */
+  /** No more of it. */
   cancel(): void;
+}
+
+/** Where a proxy listens. */
+export interface TcpProxyOptions {
+  /** An address of this machine's loopback. Default `127.0.0.1`. */
+  readonly host?: string;
+  /** Default: any that is free. */
+  readonly port?: number;
 }
 
 /** A TCP proxy that misbehaves on request. It speaks HTTP/1.1 without pipelining where it looks at requests at all. */
 export interface TcpProxy {
-  /** `http://127.0.0.1:port`, without a slash after it. */
+  /** `http://address:port`, without a slash after it. */
   readonly url: string;
   readonly port: number;
   /** How many connections were accepted so far. */
@@ -54,6 +76,15 @@ export interface TcpProxy {
   drip(options: DripOptions | null): void;
   /** Forwards the request, then ends the client's connection when its answer begins: applied, but the answer is lost. */
   cutNextAnswer(options?: CutOptions): Cuts;
+  /**
+   * When a connection that has carried an answer is used again, it ends in place of the request, which never reaches the
+   * server: as if the server had closed it while the request was on its way.
+   */
+  closeAtReuse(options?: CloseAtReuseOptions): Cuts;
+  /** Sends the answer to a request twice in a row: the second one answers nothing that was asked. */
+  duplicateNextAnswer(options?: RequestChoice): Cuts;
+  /** New connections are accepted, and nothing is ever read from them: a listener whose process hangs. */
+  swallowNew(on: boolean): void;
   /** Resets every connection, on both sides. */
   resetAll(): void;
   /** New connections are refused; established ones live on. */
@@ -64,25 +95,38 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy on 127.0.0.1 in front of `target`: a port of 127.0.0.1, or the URL of a server. */
-export async function startTcpProxy(target: number | string): Promise<TcpProxy> {
+/** Starts a proxy on the loopback in front of `target`: a port of 127.0.0.1, or the URL of a server. */
+export async function startTcpProxy(target: number | string, options: TcpProxyOptions = {}): Promise<TcpProxy> {
   const upstream =
     typeof target === "number"
       ? { host: "127.0.0.1", port: target }
       : { host: new URL(target).hostname, port: portOf(target) };
   const pairs = new Set<Pair>();
-  const cuts = new Set<Cut>();
-  const shape: Shape = { delayMs: 0, drip: null, bytesUp: 0, bytesDown: 0, takeCut };
+  const orders = new Set<Order>();
+  const shape: Shape = { delayMs: 0, drip: null, bytesUp: 0, bytesDown: 0, find, use };
   let connections = 0;
   let silencedConnections = 0;
+  let swallows = false;
 
-  function takeCut(head: string): Cut | undefined {
-    for (const cut of cuts) {
-      if (cut.left <= 0 || (cut.options.when !== undefined && !cut.options.when(head))) continue;
-      cut.left--;
-      return cut;
+  function find(head: string, isReused: boolean): Order | undefined {
+    for (const order of orders) {
+      if (order.left <= 0 || (order.kind === "closeAtReuse" && !isReused)) continue;
+      if (order.when === undefined || order.when(head)) return order;
     }
     return undefined;
+  }
+
+  /** Requests may wait for their answers side by side; the first whose moment comes meets the mischief. */
+  function use(order: Order, head: string): boolean {
+    if (order.left <= 0 || !orders.has(order)) return false;
+    order.left--;
+    order.heads.push(head);
+    return true;
+  }
+
+  function give(order: Order): Cuts {
+    orders.add(order);
+    return { heads: order.heads, cancel: () => void orders.delete(order) };
   }
 
   const listener = await listenTcp(
@@ -91,12 +135,14 @@ export async function startTcpProxy(target: number | string): Promise<TcpProxy> 
       const pair = new Pair(client, net.connect({ ...upstream, allowHalfOpen: true }), shape);
       pairs.add(pair);
       pair.onClosed(() => pairs.delete(pair));
+      if (swallows) pair.silence();
     },
     { allowHalfOpen: true },
+    options,
   );
 
   return {
-    url: `http://127.0.0.1:${listener.port}`,
+    url: `http://${options.host ?? "127.0.0.1"}:${listener.port}`,
     port: listener.port,
     get connections() {
       return connections;
@@ -122,10 +168,17 @@ export async function startTcpProxy(target: number | string): Promise<TcpProxy> 
     drip(options) {
       shape.drip = options === null ? null : { bytes: options.bytes ?? 1, everyMs: options.everyMs ?? 20 };
     },
-    cutNextAnswer(options = {}) {
-      const cut: Cut = { options, left: options.times ?? 1, heads: [] };
-      cuts.add(cut);
-      return { heads: cut.heads, cancel: () => void cuts.delete(cut) };
+    cutNextAnswer({ when, times = 1, afterBytes = 0, how = "reset" } = {}) {
+      return give({ kind: "cut", when, left: times, heads: [], afterBytes, how });
+    },
+    closeAtReuse({ when, times = 1, how = "close" } = {}) {
+      return give({ kind: "closeAtReuse", when, left: times, heads: [], how });
+    },
+    duplicateNextAnswer({ when, times = 1 } = {}) {
+      return give({ kind: "duplicate", when, left: times, heads: [] });
+    },
+    swallowNew(on) {
+      swallows = on;
     },
     resetAll() {
       for (const pair of [...pairs]) pair.reset();
@@ -146,10 +199,25 @@ function portOf(url: string): number {
   return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
 }
 
-interface Cut {
-  readonly options: CutOptions;
+/** Mischief that waits for its request. */
+type Order = {
+  readonly when: ((head: string) => boolean) | undefined;
   readonly heads: string[];
   left: number;
+} & (
+  | { readonly kind: "cut"; readonly afterBytes: number; readonly how: "reset" | "close" }
+  | { readonly kind: "closeAtReuse"; readonly how: "reset" | "close" }
+  | { readonly kind: "duplicate" }
+);
+
+/** An order that has met its request, until the answer is through. */
+interface Pending {
+  readonly order: Order;
+  readonly head: string;
+  /** Of a cut: how much of the answer may still pass. */
+  bytesLeft: number;
+  /** Of a duplicate: the answer as far as it has come. */
+  readonly seen: Buffer[];
 }
 
 /** What all pairs share. */
@@ -158,7 +226,10 @@ interface Shape {
   drip: Required<DripOptions> | null;
   bytesUp: number;
   bytesDown: number;
-  readonly takeCut: (head: string) => Cut | undefined;
+  /** What is in store for a request with this head. */
+  readonly find: (head: string, isReused: boolean) => Order | undefined;
+  /** Its moment has come; false when it was called off, or has met others. */
+  readonly use: (order: Order, head: string) => boolean;
 }
 
 /** One client's connection and ours to the server for it. */
@@ -171,7 +242,8 @@ class Pair {
   #silenced = false;
   /** The head of the request that is being read; `undefined` between its end and the answer's first byte. */
   #head: string | undefined = "";
-  #cut: { readonly cut: Cut; readonly head: string; bytesLeft: number } | undefined;
+  #hasAnswered = false;
+  #pending: Pending | undefined;
 
   constructor(client: net.Socket, server: net.Socket, shape: Shape) {
     this.#client = client;
@@ -192,11 +264,14 @@ class Pair {
       () => shape.drip,
     );
     client.on("data", (bytes: Buffer) => {
-      this.#lookAtRequest(bytes);
-      this.#up.push(bytes);
+      if (this.#lookAtRequest(bytes)) this.#up.push(bytes);
     });
     server.on("data", (bytes: Buffer) => {
-      if (!this.#cutHere(bytes)) this.#down.push(bytes);
+      this.#head ??= "";
+      this.#hasAnswered = true;
+      if (this.#cutHere(bytes)) return;
+      this.#down.push(bytes);
+      this.#duplicateHere(bytes);
     });
     for (const [socket, other, flow] of [
       [client, server, this.#up],
@@ -261,46 +336,86 @@ class Pair {
     );
   }
 
-  #lookAtRequest(bytes: Buffer): void {
-    if (this.#head === undefined) return;
+  /** False when the connection was ended in place of this request. */
+  #lookAtRequest(bytes: Buffer): boolean {
+    if (this.#head === undefined) return true;
+    const isFirst = this.#head === "";
     this.#head += bytes.toString("latin1");
     const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) return;
+    if (end < 0) return true;
     const head = this.#head.slice(0, end);
     this.#head = undefined;
-    const cut = this.#shape.takeCut(head);
-    if (cut !== undefined) this.#cut = { cut, head, bytesLeft: cut.options.afterBytes ?? 0 };
+    // An answer that was shorter than the cut meant for it went through as it was.
+    this.#pending = undefined;
+    const order = this.#shape.find(head, this.#hasAnswered);
+    if (order === undefined) return true;
+    if (order.kind === "closeAtReuse") {
+      if (!isFirst) throw new Error("closeAtReuse: the head of a request came in pieces, and some have been forwarded");
+      if (!this.#shape.use(order, head)) return true;
+      this.#end(order);
+      return false;
+    }
+    this.#pending = { order, head, bytesLeft: order.kind === "cut" ? order.afterBytes : 0, seen: [] };
+    return true;
+  }
+
+  #end(order: Order & { readonly how: "reset" | "close" }): void {
+    this.#up.stop();
+    this.#down.stop();
+    if (order.how === "reset") {
+      this.reset();
+      return;
+    }
+    this.#client.destroy();
+    this.#server.destroy();
   }
 
   /** True when it dealt with these bytes of an answer. */
   #cutHere(bytes: Buffer): boolean {
-    this.#head ??= "";
-    const pending = this.#cut;
-    if (pending === undefined) return false;
+    const pending = this.#pending;
+    if (pending?.order.kind !== "cut") return false;
+    const { order, head } = pending;
     if (pending.bytesLeft >= bytes.length) {
       // Not there yet, or just there: the next bytes, if any, are one too many.
       pending.bytesLeft -= bytes.length;
       return false;
     }
     const last = bytes.subarray(0, pending.bytesLeft);
-    const end = () => {
-      pending.cut.heads.push(pending.head);
-      if (pending.cut.options.how === "close") {
-        this.#client.destroy();
-        this.#server.destroy();
-      } else this.reset();
-    };
-    this.#cut = undefined;
+    this.#pending = undefined;
+    if (!this.#shape.use(order, head)) return false;
     this.#up.stop();
     this.#down.stop();
     this.#server.pause();
-    if (last.length === 0) end();
+    if (last.length === 0) this.#end(order);
     else {
       this.#shape.bytesDown += last.length;
-      this.#client.write(last, end);
+      this.#client.write(last, () => {
+        this.#end(order);
+      });
     }
     return true;
   }
+
+  #duplicateHere(bytes: Buffer): void {
+    const pending = this.#pending;
+    if (pending?.order.kind !== "duplicate") return;
+    pending.seen.push(bytes);
+    const answer = Buffer.concat(pending.seen);
+    if (!isWholeAnswer(answer)) return;
+    this.#pending = undefined;
+    if (this.#shape.use(pending.order, pending.head)) this.#down.push(answer);
+  }
+}
+
+/** Whether these bytes are an answer with a known length, from its first byte to its last. */
+function isWholeAnswer(bytes: Buffer): boolean {
+  const text = bytes.toString("latin1");
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return false;
+  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, end))?.[1];
+  if (length !== undefined) return text.length >= end + 4 + Number(length);
+  if (/\r\ntransfer-encoding: *chunked/i.test(text.slice(0, end))) return text.endsWith("0\r\n\r\n");
+  return true;
 }
 
 interface Chunk {

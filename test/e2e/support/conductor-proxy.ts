@@ -6,6 +6,7 @@ export interface ProxiedRequest {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
+  readonly query: URLSearchParams;
   /** How many came before it. */
   readonly index: number;
 }
@@ -36,7 +37,8 @@ export async function startConductorProxy(serverUrl: string): Promise<ConductorP
 
   const server = http.createServer((request, response) => {
     const { method = "GET", url = "/", headers } = request;
-    const treatment = treatmentOf({ method, path: url.split("?")[0]!, index: count });
+    const [path = "", query = ""] = url.split("?");
+    const treatment = treatmentOf({ method, path, query: new URLSearchParams(query), index: count });
     count += 1;
     request.on("error", () => undefined);
     response.on("error", () => undefined);

@@ -74,6 +74,8 @@ export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   /** By time; one for an instant query. Neither NaN nor infinite ones are left out. */
   readonly values: readonly number[];
+  /** Of the values, in seconds since 1970. */
+  readonly times: readonly number[];
 }
 
 export interface Alert {
@@ -96,8 +98,17 @@ export interface Prometheus extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Starts Prometheus with the sample's configuration, sped up, so that it scrapes 127.0.0.1:`port` each second. */
-export async function startPrometheus(options: { port: number; factor: number }): Promise<Prometheus> {
+export interface PrometheusOptions {
+  readonly port: number;
+  /** What the durations of the rules are divided by. */
+  readonly factor: number;
+  /** How often it scrapes, and how long it waits for the answer. Default 1. */
+  readonly scrapeSeconds?: number;
+}
+
+/** Starts Prometheus with the sample's configuration, sped up, so that it scrapes 127.0.0.1:`port`. */
+export async function startPrometheus(options: PrometheusOptions): Promise<Prometheus> {
+  const { scrapeSeconds = 1 } = options;
   const program = findProgram("prometheus");
   const folder = mkdtempSync(path.join(tmpdir(), "ostinato-prometheus-"));
   try {
@@ -106,7 +117,7 @@ export async function startPrometheus(options: { port: number; factor: number })
     edit(folder, "alerts.rules.yml", (text) => speedUp(text, options.factor));
     edit(folder, "prometheus.yml", (text) =>
       text
-        .replace(/(scrape_interval|evaluation_interval|scrape_timeout): \w+/g, "$1: 1s")
+        .replace(/(scrape_interval|evaluation_interval|scrape_timeout): \w+/g, `$1: ${scrapeSeconds}s`)
         .replace("127.0.0.1:9400", `127.0.0.1:${options.port}`),
     );
     return await run(program, folder);
@@ -210,6 +221,7 @@ function samplesOf(data: unknown): Sample[] {
   return result.map(({ metric, value, values = value === undefined ? [] : [value] }) => ({
     labels: metric,
     values: values.map(([, text]) => Number(text.replace("Inf", "Infinity"))),
+    times: values.map(([time]) => time),
   }));
 }
 

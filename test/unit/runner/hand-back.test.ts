@@ -102,8 +102,12 @@ describe("the fence", () => {
 test("a task that the server does not know any more is moot, without a word of having been handed back", async () => {
   const { world, sent } = createHandBackWorld([refused(404, "No such task found by id: a")]);
   const undeliverable = record(world, "taskUndeliverable");
+  const handedBack = record(world, "taskHandedBack");
+  const moot = record(world, "taskMoot");
   await world.clock.advanceAsync(5_000);
   expect(sent).toEqual(["update"]);
+  expect(handedBack).toEqual([]);
+  expect(moot).toMatchObject([{ taskId: "a" }]);
   expect(undeliverable).toEqual([]);
   expect(world.group.status.inFlight).toBe(0);
 });

@@ -198,6 +198,81 @@ test("cutNextAnswer: within the answer, by FIN", async () => {
   await expect(longer.body.text()).rejects.toThrow();
 });
 
+test("cutNextAnswer: an answer that is shorter goes through, and the cut waits for the next", async () => {
+  server.use(http.get("/long", () => HttpResponse.text("z".repeat(1_000))));
+  const cuts = proxy.cutNextAnswer({ afterBytes: 600, how: "close" });
+  expect(await get()).toBe("hello");
+  expect(await get()).toBe("hello");
+  expect(cuts.heads).toEqual([]);
+  const { body } = await pool.request({ method: "GET", path: "/long" });
+  await expect(body.text()).rejects.toThrow();
+  expect(cuts.heads).toHaveLength(1);
+});
+
+test("closeAtReuse: the first request of a connection passes, the second finds it closed, and the server never sees it", async () => {
+  for (const how of ["close", "reset"] as const) {
+    const single = new Pool(proxy.url, { connections: 1 });
+    const send = async () => (await single.request({ method: "POST", path: "/update-v2", body: "{}" })).body.text();
+    await send();
+    const before = server.requests.length;
+    const closed = proxy.closeAtReuse({ how, when: (head) => head.includes("update-v2") });
+    await expect(send()).rejects.toMatchObject({ code: how === "close" ? "UND_ERR_SOCKET" : "ECONNRESET" });
+    expect(server.requests).toHaveLength(before);
+    expect(closed.heads).toHaveLength(1);
+    expect(await send()).toMatch(/^applied/);
+    await single.destroy();
+  }
+});
+
+test("closeAtReuse: a new connection is not a reused one", async () => {
+  const closed = proxy.closeAtReuse();
+  expect(await get()).toBe("hello");
+  expect(closed.heads).toEqual([]);
+});
+
+test("duplicateNextAnswer: the same bytes come twice", async () => {
+  const pair = await rawPair();
+  const atClient = read(pair.client);
+  const copies = pair.through.duplicateNextAnswer();
+  pair.client.write("GET / HTTP/1.1\r\n\r\n");
+  pair.serverSide.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbo");
+  await waitFor(() => atClient.text().endsWith("bo"), { what: "the first half" });
+  expect(copies.heads).toEqual([]);
+  pair.serverSide.write("dy");
+  const answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
+  await waitFor(() => atClient.text() === answer + answer, { what: "the copy" });
+  expect(copies.heads).toEqual(["GET / HTTP/1.1"]);
+  await pair.close();
+});
+
+test("swallowNew: new connections are accepted and nothing comes of them, until it is over", async () => {
+  await get();
+  proxy.swallowNew(true);
+  const swallowed = new Pool(proxy.url, { connections: 1 });
+  const before = server.requests.length;
+  await expect(
+    swallowed.request({ method: "GET", path: "/hello", signal: AbortSignal.timeout(200) }),
+  ).rejects.toThrow();
+  expect(server.requests).toHaveLength(before);
+  expect(await get(), "on the connection from before").toBe("hello");
+  await swallowed.destroy();
+  proxy.swallowNew(false);
+  const connections = proxy.connections;
+  const fresh = new Pool(proxy.url, { connections: 1 });
+  expect(await (await fresh.request({ method: "GET", path: "/hello" })).body.text()).toBe("hello");
+  expect(proxy.connections).toBe(connections + 1);
+  await fresh.destroy();
+});
+
+test("listens where it is told to", async () => {
+  const other = await startTcpProxy(server.url, { host: "127.0.0.2", port: proxy.port });
+  expect(other.url).toBe(`http://127.0.0.2:${proxy.port}`);
+  const there = new Pool(other.url);
+  expect(await (await there.request({ method: "GET", path: "/hello" })).body.text()).toBe("hello");
+  await there.destroy();
+  await other.close();
+});
+
 test("cutNextAnswer: can be called off", async () => {
   const cuts = proxy.cutNextAnswer();
   cuts.cancel();
