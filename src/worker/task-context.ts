@@ -23,6 +23,9 @@ export interface TaskContext {
   readonly deadline: Date;
   /** A logger whose lines carry the task's ids. */
   readonly logger: Logger;
-  /** Adds a line to the task's log on the server, sent with the result. The server keeps 10; more are joined into 10. */
-  log(message: string): void;
+  /**
+   * Adds a line to the task's log on the server, sent with the result. The server keeps 10; more are joined into 10. May
+   * be taken out of the context (`{ log }`) and passed on.
+   */
+  readonly log: (message: string) => void;
 }

@@ -6,7 +6,7 @@ import { until, UPDATE_PATHS } from "../support/helpers.js";
 
 describe.concurrent("500 to one result alone", () => {
   const guard = "a result that is refused while others are accepted is given up";
-  fault({ number: 14, group: "Server", name: "500 to one result, always", boundMs: 1_000, guard }, async (run) => {
+  fault({ number: 14, group: "Server", name: "500 to one result, always", boundMs: 2_000, guard }, async (run) => {
     const world = await run.world({
       gateway: true,
       worker: { concurrency: 2, execute: ({ mode }) => ({ poison: mode === "poison" }) },

@@ -7,9 +7,9 @@ import type { StartWorkerOptions, WorkerProcessSettings } from "./worker-process
 import { LONG_POLL_MS, REQUEST_TIMEOUT_MS, type Input } from "./world.js";
 
 /**
- * A worker process whose functions do what their input's `mode` says: nothing (default), `slow` (takes `data` ms),
- * `block` (computes for `data` ms), `tellsTime` (by the wall clock) and, at the first attempt only, `fails`,
- * `rejects`, `throwsLater` and `wedges`.
+ * A worker process whose functions do what their input's `mode` says: nothing (default), `block` (computes for `data`
+ * ms), `tellsTime` (by the wall clock) and, at the first attempt only, `slow` (takes `data` ms), `fails`, `rejects`,
+ * `throwsLater` and `wedges`.
  */
 export interface MisbehavingSettings extends WorkerProcessSettings {
   /** A second task type. */
@@ -43,7 +43,7 @@ function compute(ms: number): void {
 
 async function execute({ mode, data, n }: Input, { retryCount }: TaskContext) {
   const done = { done: true, n };
-  if (mode === "slow") await sleep(Number(data));
+  if (mode === "slow" && retryCount === 0) await sleep(Number(data));
   if (mode === "block") compute(Number(data));
   if (mode === "tellsTime") return { wallMs: Date.now() };
   if (retryCount > 0) return done;
@@ -54,7 +54,7 @@ async function execute({ mode, data, n }: Input, { retryCount }: TaskContext) {
   } else if (mode === "throwsLater") {
     setTimeout(() => {
       throw new Error("nobody catches this");
-    }, 300);
+    }, 1_000);
     await sleep(HOUR_MS);
   } else if (mode === "wedges") compute(HOUR_MS);
   return done;
