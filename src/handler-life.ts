@@ -62,6 +62,8 @@ export class HandlerLife {
   readonly stopped: Promise<void>;
   /** Functions that were still going when the drain ended. */
   abandoned = 0;
+  /** Tasks that the server still took for ours when the drain ended. */
+  #left = 0;
   isStopping = false;
   readonly #config: HandlerConfig;
   readonly #options: TaskHandlerOptions;
@@ -191,9 +193,10 @@ export class HandlerLife {
   }
 
   #tellEnd(report: DrainReport): void {
-    this.abandoned = report.abandoned;
-    if (report.leftInFlight > 0 || report.abandoned > 0)
-      this.log.warn({ ...report }, "stopped, and not everything was finished");
+    const { abandoned, leftInFlight, givenUp } = report;
+    this.abandoned = abandoned;
+    this.#left = leftInFlight + givenUp;
+    if (this.#left > 0 || abandoned > 0) this.log.warn({ ...report }, "stopped, and not everything was finished");
     else this.log.info({}, "stopped");
   }
 
@@ -232,6 +235,7 @@ export class HandlerLife {
       stopped: this.stopped,
       status: () => this.status,
       tasks: (max) => this.group.heldTasks(max),
+      left: () => this.#left,
       takeOver: (predecessor) => this.group.takeOver(predecessor),
       endProcess: (code) => this.endProcess(code),
       stop,

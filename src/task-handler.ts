@@ -61,6 +61,10 @@ export class TaskHandler {
   #life: HandlerLife | undefined;
   /** What was asked for last; requests are carried out in their order. */
   #last: Request | undefined;
+  /** How long the stop that was asked for last may drain, in ms; it may not have begun yet. */
+  #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
+  /** The supervisor's end in this process obeys signals, with the drain that the supervisor was given. */
+  #signalsAreHeard = false;
 
   constructor(options: TaskHandlerOptions);
   /** @internal */
@@ -107,7 +111,7 @@ export class TaskHandler {
     }
     if (!isSupervised()) return;
     const { attachToSupervisor } = await import("./supervisor/child.js");
-    attachToSupervisor(life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs })));
+    this.#signalsAreHeard = attachToSupervisor(life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs })));
   }
 
   /**
@@ -121,9 +125,13 @@ export class TaskHandler {
     }
     if (this.#last === undefined) return;
     if (this.#last.kind === "stop") {
-      if (options.drainTimeoutMs !== undefined) this.#life?.group.hurry(drainTimeoutMs);
+      if (options.drainTimeoutMs !== undefined) {
+        this.#drainTimeoutMs = Math.min(this.#drainTimeoutMs, drainTimeoutMs);
+        this.#life?.group.hurry(drainTimeoutMs);
+      }
     } else {
-      const stop = () => this.#life?.stop(drainTimeoutMs);
+      this.#drainTimeoutMs = drainTimeoutMs;
+      const stop = () => this.#life?.stop(this.#drainTimeoutMs);
       this.#last = { kind: "stop", done: this.#last.done.then(stop, () => undefined) };
     }
     await this.#last.done;
@@ -142,10 +150,10 @@ export class TaskHandler {
       if (firstSignalAt === undefined) {
         firstSignalAt = now;
         this.#life?.log.info({ signal }, "signal received");
-        void this.stop();
+        if (!this.#signalsAreHeard) void this.stop();
       } else if (now - firstSignalAt >= SECOND_SIGNAL_MS) {
         this.#life?.log.warn({ signal }, "second signal received: cutting the drain short");
-        void this.stop({ drainTimeoutMs: 0 });
+        if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
       }
     };
     const onException = (error: unknown) => this.#life?.crash("uncaughtException", error);

@@ -123,7 +123,8 @@ async function look(taskId: string, { api, clock, gate }: Shared, isOver: () => 
     }
     permit.report(failureVerdict(reply), reply.error.retryAfterMs);
     if (isGone(reply)) return undefined;
-    failures += 1;
+    // A server that is away is waited for.
+    if (reply.kind === "refused") failures += 1;
     await sleep(clock, RETRY_MS);
   }
   return undefined;

@@ -177,7 +177,8 @@ export class Reclaim {
       search.notBefore = heldUntil > clock.now() ? heldUntil : clock.now() + SECOND_LOOK_MS;
     } else {
       search.looksLeft += 1;
-      search.failures += 1;
+      // A server that is away is waited for.
+      if (this.#shared.gate.isOpen) search.failures += 1;
       search.notBefore = Math.max(search.notBefore, clock.now() + RETRY_MS);
     }
     if (search.looksLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) {

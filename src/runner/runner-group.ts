@@ -63,6 +63,8 @@ export interface GroupStatus {
 export interface DrainReport {
   readonly abandoned: number;
   readonly leftInFlight: number;
+  /** Tasks that could be neither reported nor handed back. */
+  readonly givenUp: number;
 }
 
 /** Kept at the end of a drain for giving back what is not finished, in ms and as a share of the drain. */
@@ -87,6 +89,7 @@ export class RunnerGroup {
   readonly #shared: Shared;
   #loops: Promise<unknown> | undefined;
   #drainDeadline: number | undefined;
+  #givenUp = 0;
 
   constructor(options: RunnerGroupOptions) {
     const { clock, random, api, events, log } = options;
@@ -99,7 +102,10 @@ export class RunnerGroup {
     this.#gate = new ServerGate(clock, random);
     this.#table = new InFlightTable((entry, door) => {
       upkeep.end(entry);
-      if (door === "undeliverable") this.#reclaim.ignore(entry.task);
+      if (door === "undeliverable") {
+        this.#reclaim.ignore(entry.task);
+        if (this.#drainDeadline !== undefined) this.#givenUp += 1;
+      }
       onChange();
     });
     const shared: Shared = { clock, random, api, gate: this.#gate, table: this.#table, events, log };
@@ -199,7 +205,7 @@ export class RunnerGroup {
     this.#delivery.stop("the worker has stopped");
     for (const runner of this.runners) runner.stop();
     await this.#loops;
-    return { abandoned: this.#executor.abandoned, leftInFlight: this.#table.size };
+    return { abandoned: this.#executor.abandoned, leftInFlight: this.#table.size, givenUp: this.#givenUp };
   }
 
   /**

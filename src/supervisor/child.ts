@@ -20,6 +20,8 @@ export interface SupervisedHandler {
   status(): TaskHandlerStatus;
   /** The tasks that it has in its hands, at most `max`. */
   tasks(max: number): HeldTask[];
+  /** How many tasks it had not ended when it had stopped. */
+  left(): number;
   /** Asked again it can only shorten the drain. */
   stop(drainTimeoutMs: number): Promise<void>;
   /** Ends what a process that died has left; settles when that is done or given up. */
@@ -45,6 +47,8 @@ class ChildEnd {
   /** When the drain ends, by `performance.now()`; undefined: nobody has asked for one. */
   #drainUntil: number | undefined;
   #firstSignalAt: number | undefined;
+  /** Tasks that handlers which have stopped had not ended. */
+  #left = 0;
   #isBeatUnderWay = false;
 
   constructor(worker: Worker, first: SupervisedHandler) {
@@ -73,6 +77,7 @@ class ChildEnd {
 
   attach(handler: SupervisedHandler): void {
     const { stallMs } = handler;
+    if (this.#handlers.size === 0) this.#left = 0;
     this.#handlers.add(handler);
     this.#latest = handler;
     void handler.stopped.then(() => this.#stopped(handler));
@@ -134,8 +139,9 @@ class ChildEnd {
   async #stopped(handler: SupervisedHandler): Promise<void> {
     const metrics = this.#handlers.size === 1 ? await this.#lastMetrics() : [];
     this.#handlers.delete(handler);
+    this.#left += handler.left();
     if (this.#handlers.size > 0) return;
-    this.#tell({ kind: "stopped", leftInFlight: handler.status().inFlight, metrics });
+    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics });
   }
 
   async #takeOver(predecessor: Predecessor): Promise<void> {
@@ -207,9 +213,10 @@ async function metricsOf(registry: MetricsRegistry | undefined): Promise<readonl
 /** A process has one channel. */
 let end: ChildEnd | undefined;
 
-/** Puts a handler that has started under the supervisor of this process; nothing happens when there is none. */
-export function attachToSupervisor(handler: SupervisedHandler): void {
-  if (cluster.worker === undefined || process.send === undefined) return;
+/** Puts a handler that has started under the supervisor of this process. False, and nothing happens: there is none. */
+export function attachToSupervisor(handler: SupervisedHandler): boolean {
+  if (cluster.worker === undefined || process.send === undefined) return false;
   end ??= new ChildEnd(cluster.worker, handler);
   end.attach(handler);
+  return true;
 }

@@ -97,13 +97,14 @@ function describeStall(report: StallReport): string {
   return `wedged${place === undefined ? "" : ` in ${place}`}: ${report.stuck.join(", ")} stood still for ${seconds} s`;
 }
 
-/** The innermost frame of a stack that is not of Node itself: `spin (worker.js:12:5)`. */
+/** The innermost frame of a stack that has a place, and is not of Node itself: `spin (worker.js:12:5)`. */
 function topFrame(stack: string | undefined): string | undefined {
   const frames = stack
     ?.split("\n")
     .map((line) => /^\s*at (.+)$/.exec(line)?.[1])
     .filter((frame) => frame !== undefined && !frame.includes("node:"));
-  return frames?.[0];
+  // V8's own functions have none: `RegExp.test (<anonymous>)`.
+  return frames?.find((frame) => frame?.endsWith("(<anonymous>)") === false) ?? frames?.[0];
 }
 
 /** The error that Node printed when nobody caught it. */

@@ -24,6 +24,14 @@ export interface Attempt {
   readonly reason: string | undefined;
 }
 
+/** What was handed out to a process when the other one, or itself, died, and what became of it. */
+export interface Held {
+  /** A task that never ends by itself, not the one that got stuck. */
+  readonly isBystander: boolean;
+  readonly atDeath: Attempt;
+  readonly attempts: readonly Attempt[];
+}
+
 /** What became of a process that got stuck, and of what it had. Times in ms. */
 export interface WedgeStory {
   readonly name: string;
@@ -35,9 +43,9 @@ export interface WedgeStory {
   /** From that poll until the last task of the dead process had run again, or was reported by it before it died. */
   readonly allEndedMs: number;
   /** Workflows of which the dead process had a task; each has run to its end. */
-  readonly ofTheDead: readonly (readonly Attempt[])[];
+  readonly ofTheDead: readonly Held[];
   /** Workflows of which the process that goes on has a task. */
-  readonly ofTheLiving: readonly (readonly Attempt[])[];
+  readonly ofTheLiving: readonly Held[];
   readonly primary: RunningProcess;
 }
 
@@ -46,7 +54,9 @@ export interface WedgeRun {
   readonly serverUrl: string;
   /** Gives each process a journal in a folder of its own. */
   readonly journal?: boolean;
-  /** Told of the poll that a task of the dead process was not ended by in time. Default 30000. */
+  /** Options of the program's handler, instead of its own. */
+  readonly handler?: object;
+  /** How long each task of the dead process may take to run to its end, in ms. Default 30000. */
   readonly endBoundMs?: number;
 }
 
@@ -57,7 +67,7 @@ let lastType = 0;
  * each task of the dead one has run to its end.
  */
 export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
-  const { wedge, serverUrl, journal = false, endBoundMs = 30_000 } = run;
+  const { wedge, serverUrl, journal = false, handler = {}, endBoundMs = 30_000 } = run;
   const type = `supervised-${process.pid}-${++lastType}`;
   const folder = mkdtempSync(path.join(tmpdir(), "ostinato-wedged-"));
   const fifo = path.join(folder, "fifo");
@@ -71,7 +81,7 @@ export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
     return "pass";
   });
   const client = createConductorClient({ serverUrl });
-  const handlerOptions = journal ? { journal: { dir: path.join(folder, "journal") } } : {};
+  const handlerOptions = { ...handler, ...(journal ? { journal: { dir: path.join(folder, "journal") } } : {}) };
   const primary = startProcess({
     script: MAIN,
     args: ["run", PROGRAM, "--processes", "2"],
@@ -136,9 +146,11 @@ export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
     }
 
     const { pid: dead, at: diedAt } = await death;
-    const held = await Promise.all(workflows.map(async (id) => ({ id, first: (await attempts(id))[0]! })));
-    const ofTheDead = held.filter(({ first }) => pidOf(first.workerId) === dead).map(({ id }) => id);
-    const ofTheLiving = held.filter(({ first }) => pidOf(first.workerId) !== dead).map(({ id }) => id);
+    const held = await Promise.all(
+      workflows.map(async (id, i) => ({ id, isBystander: i < BYSTANDERS, atDeath: (await attempts(id))[0]! })),
+    );
+    const ofTheDead = held.filter(({ atDeath }) => pidOf(atDeath.workerId) === dead);
+    const ofTheLiving = held.filter(({ atDeath }) => pidOf(atDeath.workerId) !== dead);
     await waitFor(() => readyPids().length >= 3, {
       boundMs: 30_000,
       what: () => `another process; ${primary.output}`,
@@ -148,14 +160,16 @@ export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
 
     const isOver = async (id: string) => (await client.workflows.get(id)).status === "COMPLETED";
     await Promise.all(
-      ofTheDead.map((id) =>
+      ofTheDead.map(({ id }) =>
         waitFor(() => isOver(id), { boundMs: endBoundMs, everyMs: 50, what: `workflow ${id} to be completed` }),
       ),
     ).catch(async (error: unknown) => {
-      const state = await Promise.all(ofTheDead.map(attempts));
+      const state = await Promise.all(ofTheDead.map(({ id }) => attempts(id)));
       throw new Error(`${JSON.stringify(state, undefined, 1)}\n${primary.output}`, { cause: error });
     });
     const endedAt = Date.now();
+    const nowOf = (some: typeof held) =>
+      Promise.all(some.map(async ({ id, ...rest }) => ({ ...rest, attempts: await attempts(id) })));
     const line = lines(primary, "a worker process has ended")[0] as { reason: string; msg: string };
     return {
       name: wedge.name,
@@ -163,8 +177,8 @@ export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
       exitLine: line.msg,
       successorPolledMs: polledAt - diedAt,
       allEndedMs: endedAt - polledAt,
-      ofTheDead: await Promise.all(ofTheDead.map(attempts)),
-      ofTheLiving: await Promise.all(ofTheLiving.map(attempts)),
+      ofTheDead: await nowOf(ofTheDead),
+      ofTheLiving: await nowOf(ofTheLiving),
       primary,
     };
   } finally {

@@ -157,3 +157,25 @@ test("what a dead process had acknowledged must not run again", () => {
   });
   expect(problems).toEqual(["w/step/0: its function ran again although it had finished"]);
 });
+
+test("what the server has timed out, where it may, is run again, and may never have reached us", () => {
+  const events = [...done, ...done.map(({ name, fields }) => seen(name, { ...fields, taskId: "b" }))];
+  const late = { ledger: [handOut(), update(), handOut("b"), update("b")], events };
+  const workflows = workflow({ a: "TIMED_OUT", b: "COMPLETED" });
+  const mayTimeOut = "the fault is a timeout";
+  expect(audit({ ...late, workflows, mayTimeOut })).toMatchObject({
+    problems: [],
+    executedAgain: { "the server had timed it out": 1 },
+  });
+  expect(audit({ ...late, workflows }).problems).toContain("w/step/0: its function ran again although it had finished");
+  // The same task a second time is no retry of it.
+  const twice = [...done.slice(0, 2), seen("taskHandedBack", { reason: "stopping" }), ...done];
+  expect(
+    audit({ ledger: [handOut(), handOut()], events: twice, workflows: workflow({ a: "TIMED_OUT" }), mayTimeOut })
+      .problems,
+  ).toEqual(["w/step/0: its function ran again although it had finished"]);
+
+  const unseen = { ledger: [handOut()], events: [], workflows: workflow({ a: "TIMED_OUT" }) };
+  expect(audit({ ...unseen, mayTimeOut }).problems).toEqual([]);
+  expect(audit({ ...unseen, mayTimeOut, events: [seen("taskStarted")] }).problems).toHaveLength(1);
+});

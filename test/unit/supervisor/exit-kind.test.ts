@@ -82,6 +82,8 @@ describe("the end of a process in words", () => {
   test("Node's own frames are not the place", () => {
     const stack = "    at node:internal/timers:1:1\n    at work (/app/w.js:1:1)";
     expect(line({ code: 70, report: { ...report, stack } })).toContain("wedged in work (/app/w.js:1:1)");
+    const regex = "    at RegExp.test (<anonymous>)\n    at parse (/app/w.js:2:2)";
+    expect(line({ code: 70, report: { ...report, stack: regex } })).toContain("wedged in parse (/app/w.js:2:2)");
   });
 
   test("a native call is named where there is no stack", () => {
