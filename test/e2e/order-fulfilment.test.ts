@@ -125,7 +125,9 @@ function startSample({ serverUrl }: RealConductor): RunningProcess {
 
 /** The server's own word, so that the sample's report is not all we go by. */
 async function running({ serverUrl }: RealConductor): Promise<string[]> {
-  const answer = await fetch(`${serverUrl}/workflow/running/${WORKFLOW_NAME}`, { signal: AbortSignal.timeout(LOOK_MS) });
+  const answer = await fetch(`${serverUrl}/workflow/running/${WORKFLOW_NAME}`, {
+    signal: AbortSignal.timeout(LOOK_MS),
+  });
   return (await answer.json()) as string[];
 }
 
