@@ -21,7 +21,7 @@ function readOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,
     options: {
-      tasks: { type: "string", default: "20000" },
+      tasks: { type: "string", default: "60000" },
       rounds: { type: "string", default: "5" },
       concurrency: { type: "string", default: "10,100" },
       clients: { type: "string", default: CLIENTS.join(",") },

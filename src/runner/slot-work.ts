@@ -108,7 +108,8 @@ export class SlotWork {
 
   #enter(handOut: HandOut): InFlightTask {
     const now = this.#shared.clock.now();
-    this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.#config.taskDefName, now);
+    if (!this.#loop.hasBacklog())
+      this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.#config.taskDefName, now);
     const entry = new InFlightTask(handOut.task, this.#config, now);
     this.#shared.table.enter(entry);
     return entry;
@@ -257,7 +258,8 @@ export class SlotWork {
   /** The server has scheduled what comes next in the workflow: whoever usually gets it looks at once. */
   #follow({ task }: InFlightTask): void {
     const { successors, follow } = this.#parts;
-    if (successors === undefined) return;
+    // Under a backlog nobody has to be told to look, and what comes next has waited in any case.
+    if (successors === undefined || this.#loop.hasBacklog()) return;
     const { taskDefName } = this.#config;
     const next = successors.acknowledged(task.workflowInstanceId, taskDefName, this.#shared.clock.now());
     if (next.length > 0) follow(taskDefName, next);
