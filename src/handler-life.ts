@@ -254,7 +254,9 @@ export class HandlerLife {
       reportFile: this.#config.stallReportFile,
       graceMs: STALL_GRACE_MS,
       describe: () => ({
-        inFlight: this.group.describeInFlight(MAX_DESCRIBED),
+        inFlight: this.group
+          .heldTasks(MAX_DESCRIBED)
+          .map(({ taskType, taskId, state }) => `${taskType}/${taskId} (${state})`),
         eventLoopDelayMs: this.#meter.delayMs,
       }),
       onStall: (report) => this.#onStall(report),

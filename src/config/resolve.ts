@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { ConfigurationError } from "../errors.js";
+import { isMetricsRegistry } from "../telemetry/metrics/registry.js";
 import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";
-import { decimal, find, flag, integer, oneOf, quote, text, type Env } from "./parse.js";
+import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Kind } from "./parse.js";
 import { resolveAuth } from "./resolve-auth.js";
 import { resolveJournal } from "./resolve-journal.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
@@ -45,41 +46,23 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
 
   const serverUrl = resolveServerUrl(options, env, problems);
   const auth = resolveAuth(options.auth, env, problems);
-  const requestTimeout = find(
-    requestTimeoutKind,
-    {
-      env,
-      variables: ["CONDUCTOR_REQUEST_TIMEOUT_MS"],
-      option: "option requestTimeoutMs",
-      code: options.requestTimeoutMs,
-      fallback: 10_000,
-    },
-    problems,
-  );
-  const stallTimeout = find(
-    stallTimeoutKind,
-    {
-      env,
-      variables: ["CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS"],
-      option: "option stallTimeoutSeconds",
-      code: options.stallTimeoutSeconds,
-      fallback: 300,
-    },
-    problems,
-  );
+  const option = <T, F extends T | undefined>(
+    name: keyof TaskHandlerOptions,
+    kind: Kind<T>,
+    { fallback, variables = [] }: { readonly fallback: F; readonly variables?: readonly string[] },
+  ) => find(kind, { env, variables, option: `option ${name}`, code: options[name], fallback }, problems);
+
+  const requestTimeout = option("requestTimeoutMs", requestTimeoutKind, {
+    variables: ["CONDUCTOR_REQUEST_TIMEOUT_MS"],
+    fallback: 10_000,
+  });
+  const stallTimeout = option("stallTimeoutSeconds", stallTimeoutKind, {
+    variables: ["CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS"],
+    fallback: 300,
+  });
   const logLevel = find<string, string>(
     logLevelKind,
     { env, variables: ["CONDUCTOR_LOG_LEVEL"], option: "the log level", code: undefined, fallback: "info" },
-    problems,
-  );
-  const maxHeldPolls = find(
-    maxHeldPollsKind,
-    { env, variables: [], option: "option maxHeldPolls", code: options.maxHeldPolls, fallback: 16 },
-    problems,
-  );
-  const followWorkflows = find(
-    flag,
-    { env, variables: [], option: "option followWorkflows", code: options.followWorkflows, fallback: true },
     problems,
   );
   const logFormat = find(
@@ -87,38 +70,18 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     { env, variables: ["CONDUCTOR_LOG_FORMAT"], option: "the log format", code: undefined, fallback: undefined },
     problems,
   );
-  const watchdog = find(
-    flag,
-    { env, variables: [], option: "option watchdog", code: options.watchdog, fallback: undefined },
-    problems,
-  );
-  const stallReportFile = find(
-    text,
-    { env, variables: [], option: "option stallReportFile", code: options.stallReportFile, fallback: undefined },
-    problems,
-  );
-  const adminPort = find(
-    portKind,
-    {
-      env,
-      variables: ["CONDUCTOR_WORKER_ADMIN_PORT"],
-      option: "option adminPort",
-      code: options.adminPort,
-      fallback: undefined,
-    },
-    problems,
-  );
-  const adminHost = find<string, string>(
-    text,
-    {
-      env,
-      variables: ["CONDUCTOR_WORKER_ADMIN_HOST"],
-      option: "option adminHost",
-      code: options.adminHost,
-      fallback: "127.0.0.1",
-    },
-    problems,
-  );
+  const maxHeldPolls = option("maxHeldPolls", maxHeldPollsKind, { fallback: 16 });
+  const followWorkflows = option("followWorkflows", flag, { fallback: true });
+  const watchdog = option("watchdog", flag, { fallback: undefined });
+  const stallReportFile = option("stallReportFile", text, { fallback: undefined });
+  const adminPort = option("adminPort", portKind, {
+    variables: ["CONDUCTOR_WORKER_ADMIN_PORT"],
+    fallback: undefined,
+  });
+  const adminHost = option<string, string>("adminHost", text, {
+    variables: ["CONDUCTOR_WORKER_ADMIN_HOST"],
+    fallback: "127.0.0.1",
+  });
   const journal = resolveJournal(options.journal, problems);
   checkLogger(options.logger, problems);
   checkRegistry(options.registry, problems);
@@ -279,12 +242,7 @@ function checkStallTimeout(
 
 function checkRegistry(registry: unknown, problems: Set<string>): void {
   if (registry === undefined || registry === false) return;
-  const methods = ["registerMetric", "getSingleMetric", "removeSingleMetric", "metrics"];
-  const isRegistry =
-    typeof registry === "object" &&
-    registry !== null &&
-    methods.every((method) => typeof Reflect.get(registry, method) === "function");
-  if (!isRegistry)
+  if (!isMetricsRegistry(registry))
     problems.add(`option registry must be a prom-client Registry, or false for no metrics, got ${quote(registry)}`);
 }
 

@@ -232,17 +232,7 @@ export class RunnerGroup {
     backAt: () => Math.max(-Infinity, ...this.runners.map((runner) => (runner.pollUntil ?? -Infinity) + POLL_GRACE_MS)),
   };
 
-  /** Every task that has not left, in words, for a report: at most `max` of them. Only reads. */
-  describeInFlight(max: number): string[] {
-    const lines: string[] = [];
-    for (const { task, worker, state } of this.#table) {
-      if (lines.length >= max) break;
-      lines.push(`${worker.taskDefName}/${task.taskId} (${state})`);
-    }
-    return lines;
-  }
-
-  /** The tasks that have not left, as another process would have to know them to end them: at most `max`. */
+  /** The tasks that have not left, as another process would have to know them to end them: at most `max`. Only reads. */
   heldTasks(max: number): HeldTask[] {
     const held: HeldTask[] = [];
     for (const { task, worker, state } of this.#table) {

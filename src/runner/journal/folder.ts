@@ -74,7 +74,9 @@ export class Folder {
       const [, owner] = JOURNAL.exec(name) ?? [];
       const [, claimedOwner, claimer] = CLAIMED.exec(name) ?? [];
       if (owner !== undefined && owner !== ownId) {
-        if (this.#isDead(name)) left.push({ name, owner, isCertain: this.#look(name)?.state === "dead" });
+        const seen = this.#look(name);
+        if (seen !== undefined && this.#isDead(name, seen))
+          left.push({ name, owner, isCertain: seen.state === "dead" });
       } else if (claimedOwner !== undefined && claimer !== undefined && claimer !== ownId) {
         // Looked up and not taken from the list, which may have missed it: the claimer made it before it claimed.
         const journal = `${claimer}.journal`;
@@ -135,8 +137,7 @@ export class Folder {
     rmSync(path.join(this.#options.dir, name), { force: true });
   }
 
-  #isDead(name: string): boolean {
-    const seen = this.#look(name);
+  #isDead(name: string, seen = this.#look(name)): boolean {
     if (seen === undefined) return false;
     if (seen.state !== "unknown") this.#sights.delete(name);
     return seen.state === "dead" || (seen.state === "unknown" && this.#isUntouched(name, seen));
