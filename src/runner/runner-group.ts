@@ -110,7 +110,8 @@ export class RunnerGroup {
     });
     const shared: Shared = { clock, random, api, gate: this.#gate, table: this.#table, events, log };
     this.#shared = shared;
-    const upkeep = new Upkeep(shared, options.requestTimeoutMs, options.cancellationCheckMs);
+    const repeatLog = createRepeatLog({ clock, logger: log });
+    const upkeep = new Upkeep(shared, repeatLog, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
     this.#handBack = new HandBack(shared, onChange, (entry, why) => {
       void this.#delivery.deliver(
@@ -154,7 +155,7 @@ export class RunnerGroup {
       follow: (after: string, taskTypes: readonly string[]) => {
         for (const runner of this.runners) if (taskTypes.includes(runner.config.taskDefName)) runner.lookAfter(after);
       },
-      repeatLog: createRepeatLog({ clock, logger: log }),
+      repeatLog,
       sliceMs: options.sliceMs,
       onChange,
     };

@@ -1,4 +1,5 @@
 import type { TaskResult, TaskStatus } from "../conductor/types.js";
+import type { RepeatLog } from "../telemetry/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../worker/errors.js";
 import type { InFlightTask } from "./in-flight.js";
 import { failureVerdict, isGone } from "./server-gate.js";
@@ -11,6 +12,8 @@ const CANCELLATION_CHECK_MS = 10_000;
 const LEASE_RETRY_MS = 500;
 /** The least time an attempt gets, however little is left of the lease, in ms. */
 const MIN_ATTEMPT_MS = 500;
+/** In the log, for all tasks together. */
+const EXTENDING = "extending leases";
 
 const ENDED: ReadonlySet<TaskStatus> = new Set<TaskStatus>([
   "COMPLETED",
@@ -26,6 +29,8 @@ interface Care {
   readonly deadlineReason: string;
   readonly responseTimeoutMs: number;
   leaseDueAt: number;
+  /** The one attempt that was made although the gate was closed, since the lease was extended last. */
+  hasPassedGate: boolean;
   cancellationCheckAt: number;
   /** Requests under way; neither waits for the other. */
   extending: Promise<void> | undefined;
@@ -38,12 +43,19 @@ interface Care {
  */
 export class Upkeep {
   readonly #shared: Shared;
+  readonly #repeatLog: RepeatLog;
   readonly #requestTimeoutMs: number;
   readonly #cancellationCheckMs: number;
   readonly #cares = new WeakMap<InFlightTask, Care>();
 
-  constructor(shared: Shared, requestTimeoutMs: number, cancellationCheckMs: number = CANCELLATION_CHECK_MS) {
+  constructor(
+    shared: Shared,
+    repeatLog: RepeatLog,
+    requestTimeoutMs: number,
+    cancellationCheckMs: number = CANCELLATION_CHECK_MS,
+  ) {
     this.#shared = shared;
+    this.#repeatLog = repeatLog;
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#cancellationCheckMs = cancellationCheckMs;
   }
@@ -64,6 +76,7 @@ export class Upkeep {
       deadlineReason,
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
+      hasPassedGate: false,
       // Tasks that began together are not all looked up at once.
       cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
       extending: undefined,
@@ -146,14 +159,24 @@ export class Upkeep {
   }
 
   async #extendLease(entry: InFlightTask, care: Care): Promise<void> {
-    const { clock, gate, api, events, log, table } = this.#shared;
+    const { clock, gate, api, events, table } = this.#shared;
     const sentAt = clock.now();
-    const permit = gate.admit();
     const leftMs = entry.leaseEndsAt - sentAt;
-    // Others can wait for the server; a lease that would end meanwhile cannot.
-    if ("waitMs" in permit && permit.waitMs < leftMs - marginMs(care.responseTimeoutMs)) {
-      care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
+    const isOver = leftMs <= 0;
+    if (isOver && entry.state === "waiting") {
+      // Whatever may still be saved, the result itself will save it: it is the next to be sent.
+      care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
       return;
+    }
+    const permit = gate.admit();
+    if ("waitMs" in permit) {
+      // Others can wait for the server, and so can a lease that is over; one that would end meanwhile is tried for once.
+      const isLastChance = !isOver && !care.hasPassedGate && permit.waitMs >= leftMs - marginMs(care.responseTimeoutMs);
+      if (!isLastChance) {
+        care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
+        return;
+      }
+      care.hasPassedGate = true;
     }
     const { taskId, workflowInstanceId } = entry.task;
     const extension: TaskResult = {
@@ -163,12 +186,16 @@ export class Upkeep {
       status: "IN_PROGRESS",
       extendLease: true,
     };
-    const deadlineMs = Math.min(this.#requestTimeoutMs, Math.max(leftMs / 2, MIN_ATTEMPT_MS));
+    // An answer that is not waited for leaves the task in doubt; that is only worth it while the lease can be saved.
+    const patienceMs = isOver ? Infinity : Math.max(leftMs / 2, MIN_ATTEMPT_MS);
+    const deadlineMs = Math.min(this.#requestTimeoutMs, patienceMs);
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
     if (!("waitMs" in permit)) permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
     if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
     if (reply.kind === "answered") {
+      care.hasPassedGate = false;
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
       if (events.has("leaseExtended")) events.emit("leaseExtended", entry.ids);
@@ -179,9 +206,10 @@ export class Upkeep {
       return;
     }
     care.leaseDueAt = clock.now() + LEASE_RETRY_MS;
-    log.warn(
+    this.#repeatLog.failed(
+      EXTENDING,
       { ...entry.ids, err: reply.error, leaseLeftMs: Math.round(entry.leaseEndsAt - clock.now()) },
-      "extending the lease failed; trying again",
+      "extending the lease of a task failed; trying again",
     );
   }
 

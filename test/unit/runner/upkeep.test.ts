@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { TaskStatus } from "../../../src/conductor/types.js";
 import type { WorkerConfig } from "../../../src/config/types.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../../src/worker/errors.js";
-import { workerConfig } from "../../support/runner-world.js";
-import { answered, createScriptedWorld, never, parse, record, refused, type Script } from "./support.js";
+import { silentLogger, workerConfig } from "../../support/runner-world.js";
+import { answered, createScriptedWorld, failed, never, parse, record, refused, type Script } from "./support.js";
 
 /** One task whose function takes `ms`; `extendedAt` has the times, since the task came, of its lease extensions. */
 function createLeaseWorld(ms: number, worker: Partial<WorkerConfig>, more: Partial<ReturnType<Script>> = {}) {
@@ -119,6 +119,67 @@ describe("the lease", () => {
     const { length } = extendedAt;
     await world.clock.advanceAsync(60_000);
     expect(extendedAt).toHaveLength(length);
+  });
+});
+
+describe("while the server is away", () => {
+  const TASKS = 50;
+
+  test("many leases make few requests and few lines, and all are extended as soon as it is back", async () => {
+    const attemptedAt: number[] = [];
+    const lines: string[] = [];
+    const isAway = () => world.clock.now() >= 4_000 && world.clock.now() < 64_000;
+    const world = createScriptedWorld(
+      [workerConfig("t", () => world.sleep(90_000), { concurrency: TASKS, executionTimeoutMs: 120_000 })],
+      (model) => ({
+        update: (taskId, body) => {
+          attemptedAt.push(world.clock.now());
+          return model.update(taskId, body);
+        },
+      }),
+      { log: { ...silentLogger, warn: (_fields: object, message: string) => lines.push(message) } },
+    );
+    const extendedAt: number[] = [];
+    world.events.on("leaseExtended", () => extendedAt.push(world.clock.now()));
+    world.server.fate = () => (isAway() ? "notSent" : "ok");
+    for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });
+    world.group.start();
+    await world.clock.advanceAsync(68_000);
+    // All find out together, each lease is tried for once more before it ends; from then on one request asks for all.
+    const whileAway = attemptedAt.filter((at) => at >= 4_000 && at < 64_000);
+    expect(whileAway.length).toBeGreaterThanOrEqual(TASKS);
+    expect(whileAway.length).toBeLessThan(3 * TASKS);
+    expect(lines.filter((line) => line.includes("lease")).length).toBeLessThan(5);
+    expect(extendedAt.filter((at) => at >= 64_000 && at < 67_000)).toHaveLength(TASKS);
+    await world.clock.advanceAsync(30_000);
+    expect(world.server.count("COMPLETED")).toBe(TASKS);
+  });
+
+  test("a lease that is over is extended with the whole request timeout: there is nothing left to hurry for", async () => {
+    const attempts: { readonly at: number; readonly deadlineMs: number }[] = [];
+    const { world } = createLeaseWorld(60_000, { executionTimeoutMs: 120_000 }, {
+      update: async (taskId, body, deadlineMs) => {
+        if (parse(body).extendLease === true) attempts.push({ at: world.clock.now(), deadlineMs: deadlineMs! });
+        await world.sleep(1);
+        return world.clock.now() < 20_000 ? failed("notSent", "CONNECT_FAILED") : world.server.update(taskId, body);
+      },
+    }); // prettier-ignore
+    world.server.push("a", "t", { responseTimeoutSeconds: 4 });
+    await world.clock.advanceAsync(25_000);
+    const late = attempts.filter(({ at }) => at > 4_000 && at <= 20_500);
+    expect(late.length).toBeGreaterThan(0);
+    expect(late.map(({ deadlineMs }) => deadlineMs)).toEqual(late.map(() => 10_000));
+  });
+
+  test("a result that waits is not extended any more once its lease is over: it is the next to be sent itself", async () => {
+    const { world, extendedAt } = createLeaseWorld(5_000, { executionTimeoutMs: 120_000 });
+    world.server.fate = () => (world.clock.now() >= 4_500 && world.clock.now() < 64_000 ? "notSent" : "ok");
+    world.server.push("a", "t", { responseTimeoutSeconds: 8 });
+    await world.clock.advanceAsync(12_500);
+    const { length } = extendedAt;
+    await world.clock.advanceAsync(55_000);
+    expect(extendedAt).toHaveLength(length);
+    expect(world.server.count("COMPLETED")).toBe(1);
   });
 });
 
