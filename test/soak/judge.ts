@@ -24,7 +24,9 @@ const EXAMPLES = 5;
 /**
  * Compares the server's books with what the functions wrote down.
  *
- * - Each workflow is COMPLETED, and each of its steps has exactly one COMPLETED attempt.
+ * - Each workflow is COMPLETED, and each of its steps has exactly one COMPLETED attempt, crossed ones left out: the server
+ *   writes a result without the lock that it decides under, so an attempt whose response timeout is over can be timed out,
+ *   retried, and COMPLETED all the same. Nobody but the server can prevent that.
  * - That attempt's output is of an execution that did return, for this very attempt and this input: no result came from
  *   nowhere, and none was mixed up.
  * - No step's function begins after the server has had the step's result.
@@ -36,6 +38,8 @@ export function judge(books: Books): Finding[] {
   const { workflows, steps, executions, kept } = books;
   const completed = workflows.filter(({ status }) => status === "COMPLETED").length;
   const attempts = workflows.flatMap(({ tasks = [] }) => tasks);
+  const retried = new Set(attempts.map(({ retriedTaskId }) => retriedTaskId));
+  const crossed = new Set(attempts.filter((task) => retried.has(task.taskId) && cameLate(task)));
   return [
     {
       name: "workflows COMPLETED",
@@ -48,26 +52,31 @@ export function judge(books: Books): Finding[] {
           return `${workflowId} ${status}; last ${last?.referenceTaskName} ${last?.status} (${last?.retryCount})`;
         }),
     },
-    ...steps.map((step) => perStep(step, workflows)),
+    ...steps.map((step) => perStep(step, workflows, crossed)),
+    { name: "results that crossed their attempt's time-out", value: String(crossed.size) },
     outputs(attempts, executions),
-    afterTheResult(workflows, executions),
-    ...keptResults(attempts, executions, kept),
+    afterTheResult(workflows, executions, crossed),
+    ...keptResults(attempts, executions, kept, crossed),
     ...attemptsByEnd(attempts),
   ];
 }
 
-function perStep(step: string, workflows: readonly Workflow[]): Finding {
-  const wrong = workflows.filter(({ tasks = [] }) => completedOf(tasks, step).length !== 1);
+/** The server had a reason to time the attempt out before its result came. */
+function cameLate({ status, startTime = 0, endTime = 0, responseTimeoutSeconds = 0 }: Task): boolean {
+  return status === "COMPLETED" && endTime - startTime >= responseTimeoutSeconds * 1000;
+}
+
+function perStep(step: string, workflows: readonly Workflow[], crossed: ReadonlySet<Task>): Finding {
+  const completed = ({ tasks = [] }: Workflow): number =>
+    tasks.filter((task) => task.taskType === step && task.status === "COMPLETED" && !crossed.has(task)).length;
+  const wrong = workflows.filter((workflow) => completed(workflow) !== 1);
   return {
     name: `${step} COMPLETED once each`,
     value: `${workflows.length - wrong.length} of ${workflows.length}`,
     isGood: wrong.length === 0,
-    examples: wrong.map(({ workflowId, tasks = [] }) => `${workflowId}: ${completedOf(tasks, step).length} times`),
+    examples: wrong.map((workflow) => `${workflow.workflowId}: ${completed(workflow)} times`),
   };
 }
-
-const completedOf = (tasks: readonly Task[], step: string): Task[] =>
-  tasks.filter(({ taskType, status }) => taskType === step && status === "COMPLETED");
 
 function outputs(attempts: readonly Task[], executions: Books["executions"]): Finding {
   const wrong = attempts.filter(({ status, taskId, inputData, outputData }) => {
@@ -86,12 +95,18 @@ function outputs(attempts: readonly Task[], executions: Books["executions"]): Fi
 
 const stepOf = (workflowId: string, step: string): string => `${workflowId} ${step}`;
 
-function afterTheResult(workflows: readonly Workflow[], executions: Books["executions"]): Finding {
+function afterTheResult(
+  workflows: readonly Workflow[],
+  executions: Books["executions"],
+  crossed: ReadonlySet<Task>,
+): Finding {
   const results = new Map<string, { readonly endTime: number; readonly execution: unknown }>();
   for (const { workflowId, tasks = [] } of workflows)
-    for (const { taskType, status, endTime, outputData } of tasks)
-      if (status === "COMPLETED" && endTime !== undefined)
+    for (const task of tasks) {
+      const { taskType, status, endTime, outputData } = task;
+      if (status === "COMPLETED" && endTime !== undefined && !crossed.has(task))
         results.set(stepOf(workflowId, taskType), { endTime, execution: outputData?.execution });
+    }
   const lateMs = ({ workflowInstanceId, step, execution, beganAt }: Execution): number => {
     const result = results.get(stepOf(workflowInstanceId, step));
     // The server rounds, and reads another clock: an execution does not begin after its own result.
@@ -106,15 +121,22 @@ function afterTheResult(workflows: readonly Workflow[], executions: Books["execu
   };
 }
 
-function keptResults(attempts: readonly Task[], executions: Books["executions"], kept: Books["kept"]): Finding[] {
+function keptResults(
+  attempts: readonly Task[],
+  executions: Books["executions"],
+  kept: Books["kept"],
+  crossed: ReadonlySet<Task>,
+): Finding[] {
   const byId = new Map(attempts.map((task) => [task.taskId, task]));
   const began = groupBy([...executions.values()], ({ workflowInstanceId, step }) => stepOf(workflowInstanceId, step));
   const once = [...new Map(kept.map((result) => [result.taskId, result])).values()];
   const delivered = once.filter(({ taskId }) => byId.get(taskId)?.status === "COMPLETED");
   const movedOn = once.filter(({ taskId }) => byId.get(taskId)?.status === "TIMED_OUT");
   const lost = once.filter((result) => !delivered.includes(result) && !movedOn.includes(result));
-  const again = delivered.filter(({ workflowInstanceId, step, keptAt }) =>
-    began.get(stepOf(workflowInstanceId, step))?.some(({ beganAt }) => beganAt > keptAt),
+  const again = delivered.filter(
+    ({ taskId, workflowInstanceId, step, keptAt }) =>
+      !crossed.has(byId.get(taskId)!) &&
+      began.get(stepOf(workflowInstanceId, step))?.some(({ beganAt }) => beganAt > keptAt),
   );
   return [
     {

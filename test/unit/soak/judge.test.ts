@@ -55,6 +55,23 @@ describe("the judge of a soak", () => {
     expect(wrongs({ tasks, executions, keptResults: [{ ...kept, taskId: "t0", keptAt: 60 }] })).toEqual([]);
   });
 
+  it("lets a result cross its attempt's time-out, once that was over and the server has retried it", () => {
+    const late = { taskId: "t0", startTime: 100, endTime: 5_100, outputData: { execution: "8:1", number: 1 } };
+    const tasks = (more: Partial<Task> = {}) => [
+      task({ ...late, responseTimeoutSeconds: 5, ...more }),
+      task({ taskId: "t1", retryCount: 1, retriedTaskId: "t0", endTime: 6_000 }),
+    ];
+    const executions = [
+      execution({ execution: "8:1", taskId: "t0" }),
+      execution({ beganAt: 5_200, returnedAt: 5_900 }),
+    ];
+    const keptResults = [{ ...kept, taskId: "t0" }];
+    expect(wrongs({ tasks: tasks(), executions, keptResults })).toEqual([]);
+    const inTime = tasks({ endTime: 5_000 });
+    expect(wrongs({ tasks: inTime, executions, keptResults })).toContain(`${STEP} COMPLETED once each`);
+    expect(wrongs({ tasks: inTime, executions, keptResults })).toContain("of these, run again");
+  });
+
   it.each([
     ["a workflow that has not ended", { status: "RUNNING" }, ["workflows COMPLETED"]],
     ["a step without a result", { tasks: [task({ status: "TIMED_OUT" })] }, [`${STEP} COMPLETED once each`]],
