@@ -2,28 +2,18 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { EmbeddedConductor } from "../../../src/testing/index.js";
-import type { RunningProcess } from "../../support/process-harness.js";
-import { codeOf, ended, newTaskType, startServer, startWorker } from "./worker-process.js";
+import { expect, test } from "vitest";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { codeOf, ended } from "./worker-process.js";
 
-let server: EmbeddedConductor;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(() => server.close());
+const processes = useWorkerProcess();
 
 test.each([
   ["throwOutside", "uncaughtException"],
   ["rejectOutside", "unhandledRejection"],
 ])("%s under run(): logged, what is in flight is failed on the server, exit code 1", async (what, kind) => {
-  const type = await newTaskType(server);
-  worker = startWorker(server, type);
+  const type = await processes.newTaskType();
+  const worker = processes.start(type);
   const bystander = await type.schedule("bystander");
   await worker.waitForLine(/began bystander/);
   const guilty = await type.schedule(what);
@@ -37,8 +27,8 @@ test.each([
 });
 
 test("under start() an error that nobody catches is left to Node", async () => {
-  const type = await newTaskType(server);
-  worker = startWorker(server, type, { env: { START_ONLY: "1" } });
+  const type = await processes.newTaskType();
+  const worker = processes.start(type, { env: { START_ONLY: "1" } });
   const bystander = await type.schedule("bystander");
   await worker.waitForLine(/began bystander/);
   await type.schedule("throwOutside");
@@ -53,8 +43,8 @@ test("a function that was abandoned does not hold the process after run(), nor d
   try {
     const fifo = path.join(folder, "fifo");
     execFileSync("mkfifo", [fifo]);
-    const type = await newTaskType(server);
-    worker = startWorker(server, type, { wedge: "stuckPoolOnly", env: { FIFO: fifo } });
+    const type = await processes.newTaskType();
+    const worker = processes.start(type, { wedge: "stuckPoolOnly", env: { FIFO: fifo } });
     await ended(await type.schedule("done"));
     await type.schedule("bystander");
     await worker.waitForLine(/began bystander/);

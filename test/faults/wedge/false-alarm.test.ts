@@ -1,23 +1,15 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { WebSocket } from "undici";
-import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/testing/index.js";
+import { startEmbeddedConductor } from "../../../src/testing/index.js";
 import type { RunningProcess } from "../../support/process-harness.js";
-import { ended, newTaskType, startServer, startWorker, type TaskType, type WorkerSetup } from "./worker-process.js";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { ended, newTaskType, startWorker, type TaskType } from "./worker-process.js";
 
 /** Three stall timeouts of the program. */
 const LONG_MS = 4_000;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-let server: EmbeddedConductor;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(() => server.close());
+const processes = useWorkerProcess();
 
 /** It is there, it works, it ends as it should, and nobody cried wolf. */
 async function expectWell(child: RunningProcess, type: TaskType): Promise<void> {
@@ -28,16 +20,8 @@ async function expectWell(child: RunningProcess, type: TaskType): Promise<void> 
   expect(child.stderr.filter((line) => !/debugger/i.test(line) && !line.startsWith("For help"))).toEqual([]);
 }
 
-async function startWorking(setup: WorkerSetup = {}): Promise<{ child: RunningProcess; type: TaskType }> {
-  const type = await newTaskType(server);
-  const child = startWorker(server, type, setup);
-  worker = child;
-  expect((await ended(await type.schedule("done"))).status).toBe("COMPLETED");
-  return { child, type };
-}
-
 test("a process that is stopped for longer than its stall timeout, again and again, goes on when it is continued", async () => {
-  const { child, type } = await startWorking();
+  const { child, type } = await processes.startWorking();
   for (const stoppedMs of [LONG_MS, 2_000, 2_000]) {
     child.signal("SIGSTOP");
     await pause(stoppedMs);
@@ -51,8 +35,7 @@ test("a server that is away for three stall timeouts is no stall", async () => {
   const away = await startEmbeddedConductor({ ownProcess: true, queue: "eager" });
   const { port } = away;
   const type = await newTaskType(away);
-  const child = startWorker(away, type);
-  worker = child;
+  const child = processes.adopt(startWorker(away, type));
   await ended(await type.schedule("done"));
   await away.close();
   await pause(LONG_MS);
@@ -72,7 +55,7 @@ test("a server that is away for three stall timeouts is no stall", async () => {
 });
 
 test("all slots full with tasks that run for three stall timeouts is no stall", async () => {
-  const { child, type } = await startWorking();
+  const { child, type } = await processes.startWorking();
   const tasks = await Promise.all(Array.from({ length: 4 }, () => type.schedule("long")));
   await pause(LONG_MS);
   for (const task of tasks) expect((await ended(task)).status).toBe("COMPLETED");
@@ -82,13 +65,13 @@ test("all slots full with tasks that run for three stall timeouts is no stall", 
 test("blocking the event loop for a third of the stall timeout, again and again, is no stall", async () => {
   // A deadline that the block outlasts would cost requests, and that is not what is asked here.
   const options = JSON.stringify({ requestTimeoutMs: 800, stallTimeoutSeconds: 1.9 });
-  const { child, type } = await startWorking({ env: { HANDLER_OPTIONS: options } });
+  const { child, type } = await processes.startWorking({ env: { HANDLER_OPTIONS: options } });
   for (let i = 0; i < 6; i += 1) expect((await ended(await type.schedule("block600"))).status).toBe("COMPLETED");
   await expectWell(child, type);
 });
 
 test("a process that somebody holds at a breakpoint for three stall timeouts is left alone", async () => {
-  const { child, type } = await startWorking({ nodeArgs: ["--inspect=127.0.0.1:0"] });
+  const { child, type } = await processes.startWorking({ nodeArgs: ["--inspect=127.0.0.1:0"] });
   const [, url] = await child.waitForLine(/Debugger listening on (ws:\S+)/);
   const socket = new WebSocket(url!);
   await new Promise((resolve) => {

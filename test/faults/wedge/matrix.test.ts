@@ -1,47 +1,22 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { EmbeddedConductor } from "../../../src/testing/index.js";
-import type { RunningProcess } from "../../support/process-harness.js";
+import { expect, test } from "vitest";
 import { WEDGES } from "./wedges.js";
-import {
-  codeOf,
-  ended,
-  newTaskType,
-  STALL_MS,
-  stallLines,
-  startServer,
-  startWorker,
-  stuckAt,
-} from "./worker-process.js";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "./worker-process.js";
 
 // `OSTINATO_WEDGES=all`: each of them; else one of each kind. `OSTINATO_WEDGE_TIMES`: a file that gets a line for each.
 const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;
 const wedges = WEDGES.filter((wedge) => OSTINATO_WEDGES === "all" || wedge.sampled);
 
-let server: EmbeddedConductor;
-let folder: string;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-  folder = mkdtempSync(path.join(tmpdir(), "ostinato-wedge-"));
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(async () => {
-  await server.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const processes = useWorkerProcess();
 
 test.each(wedges)("$name: the process ends in time, and says where it was", async (wedge) => {
-  const type = await newTaskType(server);
-  const fifo = path.join(folder, `${type.name}.fifo`);
+  const type = await processes.newTaskType();
+  const fifo = path.join(processes.folder, `${type.name}.fifo`);
   execFileSync("mkfifo", [fifo]);
-  worker = startWorker(server, type, { wedge: wedge.name, env: { FIFO: fifo } });
+  const worker = processes.start(type, { wedge: wedge.name, env: { FIFO: fifo } });
 
   const done = wedge.withoutTasks ? undefined : await type.schedule("done");
   if (done !== undefined) expect((await ended(done)).status).toBe("COMPLETED");

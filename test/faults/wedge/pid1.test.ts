@@ -1,34 +1,24 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { EmbeddedConductor } from "../../../src/testing/index.js";
-import type { RunningProcess } from "../../support/process-harness.js";
-import { newTaskType, PROGRAM, STALL_MS, stallLines, startServer, startWorker, stuckAt } from "./worker-process.js";
+import { expect, test } from "vitest";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { stallLines, stuckAt, PROGRAM, STALL_MS } from "./worker-process.js";
 
 // As in a container without an init: signals to oneself do nothing there.
 const UNSHARE = ["--pid", "--fork", "--kill-child", "--mount-proc"];
 const mayUnshare = spawnSync("unshare", [...UNSHARE, "true"]).status === 0;
 if (!mayUnshare) console.warn("NOT RUN: test/faults/wedge/pid1.test.ts needs a Linux that permits `unshare --pid`");
 
-let server: EmbeddedConductor;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(() => server.close());
+const processes = useWorkerProcess();
 
 test.runIf(mayUnshare).each([
   ["whileTrue", "busy"],
   ["execSync", "native"],
   ["noTimers", "turning"],
 ])("%s as PID 1 ends with 70", async (wedge, mainThread) => {
-  const type = await newTaskType(server);
+  const type = await processes.newTaskType();
   const script = fileURLToPath(new URL("launch.mjs", import.meta.url));
-  worker = startWorker(server, type, { wedge, script, args: ["unshare", ...UNSHARE, process.execPath, PROGRAM] });
+  const worker = processes.start(type, { wedge, script, args: ["unshare", ...UNSHARE, process.execPath, PROGRAM] });
   await type.schedule("wedge");
   const since = await stuckAt(worker);
   expect(await worker.waitForExit()).toEqual({ code: 70, signal: null });

@@ -1,40 +1,25 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { EmbeddedConductor } from "../../../src/testing/index.js";
+import { expect, test } from "vitest";
 import type { RunningProcess } from "../../support/process-harness.js";
-import { newTaskType, PROGRAM, stallLines, startServer, startWorker, type WorkerSetup } from "./worker-process.js";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { stallLines, PROGRAM, type WorkerSetup } from "./worker-process.js";
 
-let server: EmbeddedConductor;
-let folder: string;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-  folder = mkdtempSync(path.join(tmpdir(), "ostinato-report-"));
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(async () => {
-  await server.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const processes = useWorkerProcess();
 
 async function startWedged(setup: WorkerSetup & { options?: object }): Promise<RunningProcess> {
-  const type = await newTaskType(server);
+  const type = await processes.newTaskType();
   const env = { HANDLER_OPTIONS: JSON.stringify(setup.options ?? {}), ...setup.env };
-  worker = startWorker(server, type, { wedge: "whileTrue", ...setup, env });
+  const worker = processes.start(type, { wedge: "whileTrue", ...setup, env });
   await type.schedule("wedge");
   return worker;
 }
 
 test("the report file has it as well, readable by its owner only", async () => {
-  const stallReportFile = path.join(folder, "stall.json");
+  const stallReportFile = path.join(processes.folder, "stall.json");
   const child = await startWedged({ options: { stallReportFile } });
   expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
   const [line] = stallLines(child);
@@ -50,7 +35,7 @@ test("the report file has it as well, readable by its owner only", async () => {
 });
 
 test.each([
-  ["whose folder is not there", () => path.join(folder, "nowhere", "stall.json"), "ENOENT"],
+  ["whose folder is not there", () => path.join(processes.folder, "nowhere", "stall.json"), "ENOENT"],
   ["whose folder is no folder", () => "/dev/full/stall.json", "ENOTDIR"],
 ])("a report file %s is told of, and keeps nothing up", async (_name, file, code) => {
   const child = await startWedged({ options: { stallReportFile: file() } });
@@ -61,8 +46,8 @@ test.each([
 });
 
 test("a supervisor gets the bare report over a descriptor of its own", async () => {
-  const type = await newTaskType(server);
-  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: server.serverUrl };
+  const type = await processes.newTaskType();
+  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: processes.serverUrl };
   const child = spawn(process.execPath, [PROGRAM], {
     env: { ...env, TASK_TYPE: type.name, OSTINATO_REPORT_FD: "3" },
     stdio: ["ignore", "ignore", "ignore", "pipe"],
@@ -76,8 +61,8 @@ test("a supervisor gets the bare report over a descriptor of its own", async () 
 });
 
 test("a pipe that is full, and that nobody reads, does not keep the process", async () => {
-  const type = await newTaskType(server);
-  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: server.serverUrl };
+  const type = await processes.newTaskType();
+  const env = { ...process.env, VITEST: undefined, WEDGE: "whileTrue", SERVER_URL: processes.serverUrl };
   const child = spawn(process.execPath, [PROGRAM], {
     env: { ...env, TASK_TYPE: type.name, FILL_STDERR: "1" },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,40 +1,15 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { EmbeddedConductor } from "../../../src/testing/index.js";
+import { expect, test } from "vitest";
 import { startProcess, type RunningProcess } from "../../support/process-harness.js";
-import {
-  codeOf,
-  ended,
-  newTaskType,
-  stallLines,
-  startServer,
-  startWorker,
-  type TaskType,
-  type WorkerSetup,
-} from "./worker-process.js";
+import { useWorkerProcess } from "./use-worker-process.js";
+import { codeOf, ended, stallLines } from "./worker-process.js";
 
-let server: EmbeddedConductor;
-let worker: RunningProcess | undefined;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await worker?.kill();
-  worker = undefined;
-});
-afterAll(() => server.close());
+const processes = useWorkerProcess();
 
-async function startWorking(setup: WorkerSetup): Promise<{ child: RunningProcess; type: TaskType }> {
-  const type = await newTaskType(server);
-  const child = startWorker(server, type, setup);
-  worker = child;
-  expect((await ended(await type.schedule("done"))).status).toBe("COMPLETED");
-  return { child, type };
-}
 const count = (child: RunningProcess, text: string) => child.output.split(text).length - 1;
 const majorVersion = Number(process.versions.node.split(".")[0]);
 
 test("one thread watches, and a process that stops is not held by it", async () => {
-  const { child } = await startWorking({ env: { START_ONLY: "1" } });
+  const { child } = await processes.startWorking({ env: { START_ONLY: "1" } });
   child.signal("SIGTERM");
   await child.waitForLine(/"msg":"stopped"/);
   const stoppedAt = performance.now();
@@ -49,14 +24,14 @@ test.each([
   ["a stall timeout of 0", { STALL_SECONDS: "0" }],
   ["a test runner", { VITEST: "true" }],
 ])("with %s there is no thread", async (_name, env) => {
-  const { child } = await startWorking({ env });
+  const { child } = await processes.startWorking({ env });
   child.signal("SIGTERM");
   expect(await child.waitForExit()).toEqual({ code: 0, signal: null });
   expect(count(child, "thread started")).toBe(0);
 });
 
 test("under a test runner there is one if it is asked for", async () => {
-  const { child, type } = await startWorking({
+  const { child, type } = await processes.startWorking({
     wedge: "whileTrue",
     env: { VITEST: "true", HANDLER_OPTIONS: '{"watchdog":true}' },
   });
@@ -65,7 +40,7 @@ test("under a test runner there is one if it is asked for", async () => {
 });
 
 test("a thread that dies is replaced, and that is said", async () => {
-  const { child, type } = await startWorking({ env: { THREAD_DIES: "1" } });
+  const { child, type } = await processes.startWorking({ env: { THREAD_DIES: "1" } });
   await child.waitForLine(/"level":50.*the watchdog thread has died; another one is started in 1000 ms/);
   expect(count(child, "thread started")).toBeGreaterThan(1);
   expect((await ended(await type.schedule("done"))).status).toBe("COMPLETED");
@@ -76,7 +51,7 @@ test("a thread that dies is replaced, and that is said", async () => {
 test.runIf(majorVersion >= 24)(
   "without permission for a thread the worker goes on, and says that nobody watches",
   async () => {
-    const { child, type } = await startWorking({
+    const { child, type } = await processes.startWorking({
       nodeArgs: ["--permission", "--allow-fs-read=*", ...(majorVersion >= 25 ? ["--allow-net"] : [])],
     });
     await child.waitForLine(/"level":50.*cannot be started: nobody watches/);
@@ -89,7 +64,7 @@ test.runIf(majorVersion >= 24)(
 test.runIf(majorVersion >= 24)(
   "without permission to look into the main thread the process ends all the same",
   async () => {
-    const { child, type } = await startWorking({
+    const { child, type } = await processes.startWorking({
       wedge: "whileTrue",
       nodeArgs: ["--permission", "--allow-worker", "--allow-fs-read=*", ...(majorVersion >= 25 ? ["--allow-net"] : [])],
     });
@@ -102,9 +77,10 @@ test.runIf(majorVersion >= 24)(
 
 test("without WebAssembly the last step of the ladder is the first: SIGKILL", async () => {
   // undici brings its parser as WebAssembly; it is not this process's transport that is tested.
-  worker = startProcess({
-    nodeArgs: ["--jitless"],
-    source: `
+  const worker = processes.adopt(
+    startProcess({
+      nodeArgs: ["--jitless"],
+      source: `
       import { createHeartbeatBoard } from ${JSON.stringify(moduleUrl("board"))};
       import { watch } from ${JSON.stringify(moduleUrl("watchdog"))};
       const board = createHeartbeatBoard(1);
@@ -115,7 +91,8 @@ test("without WebAssembly the last step of the ladder is the first: SIGKILL", as
       console.log("stuck");
       for (;;);
     `,
-  });
+    }),
+  );
   await worker.waitForLine(/^stuck/);
   const since = performance.now();
   expect(await worker.waitForExit()).toEqual({ code: null, signal: "SIGKILL" });
@@ -124,22 +101,25 @@ test("without WebAssembly the last step of the ladder is the first: SIGKILL", as
 });
 
 test("in a worker thread of the user's nobody watches, and it is said", async () => {
-  worker = startProcess({
-    source: `
+  const worker = processes.adopt(
+    startProcess({
+      source: `
       import { isMainThread, Worker } from "node:worker_threads";
       import { createHeartbeatBoard } from ${JSON.stringify(moduleUrl("board"))};
       import { watch } from ${JSON.stringify(moduleUrl("watchdog"))};
       if (isMainThread) new Worker(new URL(import.meta.url));
       else watch({ board: createHeartbeatBoard(1), stallMs: 100, onFailure: (error) => console.log(error.message) });
     `,
-  });
+    }),
+  );
   await worker.waitForLine(/only in the main thread/);
   expect(await worker.waitForExit()).toEqual({ code: 0, signal: null });
 });
 
 test("two handlers share the thread; it watches each for as long as it runs", async () => {
-  worker = startProcess({
-    source: `
+  const worker = processes.adopt(
+    startProcess({
+      source: `
       import { createHeartbeatBoard } from ${JSON.stringify(moduleUrl("board"))};
       import { watch } from ${JSON.stringify(moduleUrl("watchdog"))};
       process.on("worker", () => console.log("thread started"));
@@ -155,7 +135,8 @@ test("two handlers share the thread; it watches each for as long as it runs", as
       const second = attach("second", 1200);
       setTimeout(() => { first.stop(); console.log("first stopped"); }, 100);
     `,
-  });
+    }),
+  );
   expect(codeOf(await worker.waitForExit())).toBe(70);
   expect(count(worker, "thread started")).toBe(1);
   expect(stallLines(worker)).toHaveLength(1);
