@@ -41,6 +41,4 @@ export interface DeadOwner {
   readonly host: string;
   /** It is dead for sure; otherwise it may only have been silent for long. */
   readonly isCertain: boolean;
-  /** The tasks whose result it left; all else that it had in hand was not finished. */
-  readonly finishedTaskIds: readonly string[];
 }

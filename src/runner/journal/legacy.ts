@@ -44,12 +44,7 @@ export class Legacy {
     const { header, live, damagedLines } = this.#scan();
     this.#waiting = [...live.values()];
     this.#known = new Set(live.keys());
-    this.owner = header && {
-      workerIds: header.workerIds,
-      pid: header.pid,
-      host: header.host,
-      finishedTaskIds: this.#waiting.map(({ meta }) => meta.taskId),
-    };
+    this.owner = header && { workerIds: header.workerIds, pid: header.pid, host: header.host };
     if (damagedLines > 0)
       log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
     if (live.size > 0) {

@@ -58,9 +58,7 @@ describe("the journal of a dead process", () => {
         return [ids, "old", 1, { result, body: JSON.stringify(result) }];
       }),
     );
-    expect(owners).toEqual([
-      { workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true, finishedTaskIds: ["task-1", "task-3"] },
-    ]);
+    expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true }]);
   });
 
   test("is removed when the last result has left, and not before", () => {
