@@ -5,6 +5,9 @@ import { redacted } from "./redact.js";
 /** For people, or for machines. */
 export type LogFormat = "pretty" | "json";
 
+/** Characters kept while stdout takes none (a full disk, a terminal that was closed); lines beyond are dropped. */
+const MAX_WAITING = 1024 * 1024;
+
 /**
  * The logger of a process that was given none: pino to stdout, `name: "ostinato"`, errors under `err` in pino's standard
  * form, and no secrets (see `redacted`). `format` undefined: `pretty` if stdout is a terminal, `json` otherwise. Colours
@@ -13,7 +16,7 @@ export type LogFormat = "pretty" | "json";
  */
 export async function createDefaultLogger(level: string, format?: LogFormat): Promise<Logger> {
   const { destination, pino, stdSerializers } = await import("pino");
-  const stdout = destination({ fd: 1, sync: true });
+  const stdout = destination({ fd: 1, sync: true, maxLength: MAX_WAITING });
   // Without a listener a full disk behind stdout would be an uncaught exception: a line is lost, not the process.
   stdout.on("error", () => {});
   const isPretty = format === undefined ? process.stdout.isTTY : format === "pretty";

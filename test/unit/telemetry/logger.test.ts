@@ -194,4 +194,17 @@ describe("the default logger", () => {
     );
     expect(stderr).toContain("alive");
   });
+
+  it.runIf(process.platform === "linux")("keeps a bounded part of what a full stdout does not take", async () => {
+    const { stderr } = await run(
+      `const logger = await createDefaultLogger("info");
+       const before = process.memoryUsage().heapUsed;
+       for (let i = 0; i < 60_000; i++) logger.info({ i, text: "x".repeat(200) }, "x");
+       process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
+       process.getBuiltinModule("node:vm").runInNewContext("gc")();
+       console.error("grew", process.memoryUsage().heapUsed - before < 8e6 ? "little" : "much");`,
+      ">/dev/full",
+    );
+    expect(stderr).toContain("grew little");
+  });
 });
