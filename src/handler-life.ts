@@ -54,6 +54,9 @@ export interface LifeOptions {
   readonly internals: Internals;
 }
 
+/** Those that run in this process: what ends the process ends what all of them have in their hands. */
+const running = new Set<HandlerLife>();
+
 /** One start of a handler, until its stop: everything that runs, and what watches and tells of it. */
 export class HandlerLife {
   readonly log: SafeLogger;
@@ -141,6 +144,7 @@ export class HandlerLife {
       throw error;
     }
     this.#startWatchdog();
+    running.add(this);
     this.group.start();
   }
 
@@ -200,7 +204,23 @@ export class HandlerLife {
     else this.log.info({}, "stopped");
   }
 
+  /** Whether another handler of this process runs. */
+  get hasNeighbours(): boolean {
+    return [...running].some((life) => life !== this);
+  }
+
+  /** Ends what is in flight, here and in the process's other handlers. */
+  async #evacuate(reason: string, boundMs: number): Promise<void> {
+    await Promise.all(
+      [this, ...running].map((life) => {
+        life.#ending ??= life.group.evacuate(reason, boundMs);
+        return life.#ending;
+      }),
+    );
+  }
+
   async #close(): Promise<void> {
+    running.delete(this);
     this.#watchdog?.stop();
     this.#meter.stop();
     this.#journal?.close();
@@ -213,8 +233,7 @@ export class HandlerLife {
     this.log.error({ kind, err: error }, "an error that nobody caught; ending what is in flight, and the process");
     if (this.#events.has("uncaughtError")) this.#events.emit("uncaughtError", { kind, error });
     if (this.#ending !== undefined) return;
-    this.#ending = this.group.evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS);
-    void this.#ending.then(() => {
+    void this.#evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS).then(() => {
       this.endProcess(1);
     });
   }
@@ -276,8 +295,7 @@ export class HandlerLife {
     } catch (error) {
       this.log.error({ err: error }, "onStall failed");
     }
-    this.#ending ??= this.group.evacuate("the worker process was stuck and had to end", STALL_GRACE_MS);
-    await this.#ending;
+    await this.#evacuate("the worker process was stuck and had to end", STALL_GRACE_MS);
   }
 
   /** Each request has a deadline; one that outlives the stall timeout shows that this does not hold any more. */

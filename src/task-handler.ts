@@ -156,8 +156,29 @@ export class TaskHandler {
         if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
       }
     };
-    const onException = (error: unknown) => this.#life?.crash("uncaughtException", error);
-    const onRejection = (error: unknown) => this.#life?.crash("unhandledRejection", error);
+    const onUncaught = (kind: "uncaughtException" | "unhandledRejection", error: unknown) => {
+      if (this.#life !== undefined) {
+        this.#life.crash(kind, error);
+        return;
+      }
+      // Nothing runs yet that would have to be ended: Node tells it and ends the process, as if nobody listened.
+      ignoreProcess();
+      setImmediate(() => {
+        throw error;
+      });
+    };
+    const onException = (error: unknown) => {
+      onUncaught("uncaughtException", error);
+    };
+    const onRejection = (error: unknown) => {
+      onUncaught("unhandledRejection", error);
+    };
+    const ignoreProcess = () => {
+      process.off("SIGTERM", onSignal);
+      process.off("SIGINT", onSignal);
+      process.off("uncaughtException", onException);
+      process.off("unhandledRejection", onRejection);
+    };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
     process.on("uncaughtException", onException);
@@ -168,10 +189,7 @@ export class TaskHandler {
       await life?.stopped;
       if (life !== undefined && life.abandoned > 0) endAbandoned(life);
     } finally {
-      process.off("SIGTERM", onSignal);
-      process.off("SIGINT", onSignal);
-      process.off("uncaughtException", onException);
-      process.off("unhandledRejection", onRejection);
+      ignoreProcess();
     }
   }
 
@@ -221,10 +239,15 @@ export class TaskHandler {
   }
 }
 
-/** Functions that ignored their abort signal may hold timers or sockets for ever; the process must not. */
+/**
+ * Functions that ignored their abort signal may hold timers or sockets for ever; the process must not, unless another
+ * handler runs in it.
+ */
 function endAbandoned(life: HandlerLife): void {
   const { log, abandoned } = life;
-  const timer = setTimeout(() => {
+  const timer = setInterval(() => {
+    if (life.hasNeighbours) return;
+    clearInterval(timer);
     log.warn({ abandoned }, "functions that were ended go on and hold the process; ending it");
     life.endProcess(Number(process.exitCode ?? 0));
   }, ABANDONED_GRACE_MS);

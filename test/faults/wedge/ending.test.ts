@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { startProcess } from "../../support/process-harness.js";
 import { useWorkerProcess } from "./use-worker-process.js";
 import { codeOf, ended } from "./worker-process.js";
 
@@ -24,6 +25,22 @@ test.each([
   }
   expect(worker.output.split("exit listener 1")).toHaveLength(2);
   expect(worker.stderr).toEqual([]);
+});
+
+test("an error in the lines after run(), before anything runs, ends the process with it", async () => {
+  const source = `
+    import { defineWorker, TaskHandler } from "ostinato";
+    const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
+    void new TaskHandler({ workers: [worker], serverUrl: "http://127.0.0.1:1" }).run();
+    throw new Error("nobody catches this");
+  `;
+  const worker = startProcess({ source });
+  try {
+    expect(await worker.waitForExit(5_000)).toEqual({ code: 1, signal: null });
+    expect(worker.output).toContain("Error: nobody catches this");
+  } finally {
+    await worker.kill();
+  }
 });
 
 test("under start() an error that nobody catches is left to Node", async () => {
