@@ -115,15 +115,22 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
     },
 
     async queueSizes(taskTypes) {
-      const query = taskTypes.map((type) => `taskType=${encodeURIComponent(type)}`).join("&");
-      const request = reads(`/tasks/queue/sizes?${query}`, "/tasks/queue/sizes");
-      return toReply(request, await transport.request(request), (answer) => {
-        const body = parseJson(answer.body);
-        if (!isObject(body)) return undefined;
-        return Object.values(body).every((size) => typeof size === "number")
-          ? (body as Record<string, number>)
-          : undefined;
+      const parts = sizesQueries(taskTypes).map(async (query) => {
+        const request = reads(`/tasks/queue/sizes?${query}`, "/tasks/queue/sizes");
+        return toReply(request, await transport.request(request), (answer) => {
+          const body = parseJson(answer.body);
+          if (!isObject(body)) return undefined;
+          return Object.values(body).every((size) => typeof size === "number")
+            ? (body as Record<string, number>)
+            : undefined;
+        });
       });
+      const sizes: Record<string, number> = {};
+      for (const reply of await Promise.all(parts)) {
+        if (reply.kind !== "answered") return reply;
+        Object.assign(sizes, reply.value);
+      }
+      return { kind: "answered", value: sizes };
     },
 
     async pending(taskType, count) {
@@ -136,6 +143,23 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       });
     },
   };
+}
+
+/** A request's head may have 8 KiB on a Tomcat, and on most proxies; this leaves room for headers, in characters. */
+const MAX_QUERY_CHARACTERS = 4_000;
+
+/** Queries for the sizes of these queues, each short enough for a request. At least one. */
+function sizesQueries(taskTypes: readonly string[]): string[] {
+  const queries = [""];
+  for (const type of taskTypes) {
+    const parameter = `taskType=${encodeURIComponent(type)}`;
+    const last = queries.length - 1;
+    const query = queries[last] ?? "";
+    if (query === "") queries[last] = parameter;
+    else if (query.length + parameter.length < MAX_QUERY_CHARACTERS) queries[last] = `${query}&${parameter}`;
+    else queries.push(parameter);
+  }
+  return queries;
 }
 
 function pollPath({ taskType, workerId, domain, count, timeoutMs }: PollRequest): string {

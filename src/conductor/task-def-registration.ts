@@ -144,9 +144,14 @@ async function find(metadata: TaskDefRegistrarOptions["metadata"], name: string)
   }
 }
 
-/** No answer, none of Conductor's, or none without a token. */
+/** Statuses that say "not now" to everybody, in whatever words. */
+const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
+
+/** No answer, none of Conductor's, one that asks to wait, or none without a token. */
 function isAway(error: ConductorError | undefined): boolean {
-  return error !== undefined && (error.serverMessage === undefined || error.status === 401);
+  if (error === undefined) return false;
+  const { serverMessage, status = 0 } = error;
+  return serverMessage === undefined || status === 401 || PASSING_STATUSES.has(status);
 }
 
 /** True when the same request would be refused again. */

@@ -123,6 +123,7 @@ function nameProblem(name: unknown, index: number): string | undefined {
     return `${label} must be the name of a task definition, got ${quote(name)}`;
   }
   if (name !== name.trim()) return `${label} must not begin or end with a blank, got ${quote(name)}`;
+  if (/\p{Surrogate}/u.test(name)) return `${label} ${quote(name)} has half a surrogate pair and cannot be polled`;
   if (/[/\\]/.test(name) || /^\.\.?$/.test(name)) {
     return `${label} ${quote(name)} cannot be polled: the server refuses / and \\ in the path of a poll; rename the task`;
   }

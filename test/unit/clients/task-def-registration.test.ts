@@ -241,3 +241,15 @@ describe("the parts", () => {
     ]);
   });
 });
+
+it.each([429, 503])(
+  "a %i in Conductor's own words makes all definitions wait, not each of them ask",
+  async (status) => {
+    const world = createWorld(Array.from({ length: 50 }, (_, i) => ({ name: `t${i}`, wanted: true })));
+    world.fault = () => answered(status, { message: "too many requests", retryable: true });
+    const registrar = world.start();
+    await world.clock.advanceAsync(30_000);
+    registrar.stop();
+    expect(world.requests.length).toBeLessThan(12);
+  },
+);

@@ -143,6 +143,26 @@ describe("reads", () => {
     expect(requests[0]!.path).toBe("/tasks/queue/sizes?taskType=a&taskType=d%3Ab%20c");
   });
 
+  test("the sizes of more queues than a request has room for are asked for in several", async () => {
+    const names = Array.from({ length: 300 }, (_, i) => `customer_onboarding_step_verification_${i}`);
+    const asked: string[] = [];
+    const api = createTaskApi(
+      {
+        request: ({ path }) => {
+          expect(path.length).toBeLessThan(4_100);
+          const some = new URLSearchParams(path.slice(path.indexOf("?"))).getAll("taskType");
+          asked.push(...some);
+          return Promise.resolve(json(Object.fromEntries(some.map((name) => [name, 1]))));
+        },
+        close: () => Promise.resolve(),
+      },
+      10_000,
+    );
+    const reply = await api.queueSizes(names);
+    expect(asked).toEqual(names);
+    expect(reply).toEqual({ kind: "answered", value: Object.fromEntries(names.map((name) => [name, 1])) });
+  });
+
   test.each([html(200), json([]), json({ a: "1" }), json(null)])("sizes that are none: %j", async (exchange) => {
     expect(await setUp(exchange).api.queueSizes(["a"])).toMatchObject({ kind: "maybeApplied" });
   });
