@@ -11,7 +11,11 @@ const END_BOUND_MS = 2_000;
 
 /** `ostinato run <script>`: supervises it until it is told to stop, and exits with how that went. */
 export async function run(args: string[]): Promise<void> {
-  const supervisor = await superviseWorkers(runOptions(args)).catch((error: unknown) => {
+  const options = runOptions(args);
+  // Elsewhere the environment wins over what is in code; here somebody has typed it.
+  if (options.adminPort !== undefined) delete process.env.CONDUCTOR_WORKER_ADMIN_PORT;
+  if (options.adminHost !== undefined) delete process.env.CONDUCTOR_WORKER_ADMIN_HOST;
+  const supervisor = await superviseWorkers(options).catch((error: unknown) => {
     if (error instanceof ConfigurationError) throw new UsageError(error.problems.join("\n  "));
     throw error;
   });

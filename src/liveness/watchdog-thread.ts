@@ -108,7 +108,7 @@ class WatchdogThread {
       mayInspect: mayInspect(),
       exitThreadSource: EXIT_THREAD_SOURCE,
       stallExitCode: STALL_EXIT_CODE,
-      reportFd: reportFd(process.env[REPORT_FD_VARIABLE]),
+      reportFd: REPORT_FD,
     };
     let worker: Worker;
     try {
@@ -192,10 +192,6 @@ function attachmentOf(id: number, { board, stallMs, graceMs, reportFile }: Watch
   return { id, buffer: board.buffer, names: [...board.names], stallMs, graceMs, reportFile };
 }
 
-function reportFd(value: string | undefined): number | undefined {
-  return value !== undefined && /^\d{1,4}$/.test(value) ? Number(value) : undefined;
-}
-
 function mayInspect(): boolean {
   const { permission } = process as { permission?: { has(scope: string): boolean } };
   return permission === undefined || permission.has("inspector");
@@ -229,6 +225,15 @@ function standStill(exitCode: number): void {
   }
   Atomics.wait(never, 0, 0, KILL_BOUND_MS);
 }
+
+/** Taken out of the environment: what this process starts has something else under that number. */
+function takeReportFd(): number | undefined {
+  const value = process.env[REPORT_FD_VARIABLE];
+  Reflect.deleteProperty(process.env, REPORT_FD_VARIABLE);
+  return value !== undefined && /^\d{1,4}$/.test(value) ? Number(value) : undefined;
+}
+
+const REPORT_FD = takeReportFd();
 
 /** The only one of the process. */
 export const watchdogThread = new WatchdogThread();

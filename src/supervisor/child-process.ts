@@ -8,6 +8,8 @@ export interface ChildEvents {
   onReport(report: Report): void;
   /** The watchdog's thread is about to end the process. */
   onStall(report: StallReport): void;
+  /** Somebody holds it at a breakpoint; told again while that lasts. */
+  onPaused(): void;
   /** It has ended and its output is read; called once. Both null: it could not be started. */
   onExit(code: number | null, signal: NodeJS.Signals | null, stderrTail: string): void;
 }
@@ -31,6 +33,8 @@ export interface ForkOptions {
 }
 
 const STDERR_TAIL_CHARACTERS = 8_192;
+/** What is kept of the children's stderr for a reader of ours that does not read, in bytes; beyond it is dropped. */
+const MAX_STDERR_WAITING = 1024 * 1024;
 const MAX_REPORT_CHARACTERS = 256 * 1024;
 /** How long pipes may stay open after the exit, because a grandchild holds them, in ms. */
 const PIPE_GRACE_MS = 250;
@@ -44,18 +48,34 @@ export function createForkChild({ script, args, execArgv, env }: ForkOptions): F
     // stderr is read for what V8 and Node say at the end; the last is the watchdog's (REPORT_FD).
     stdio: ["ignore", "inherit", "pipe", "ipc", "pipe"],
   });
-  return (place, events) =>
-    watch(cluster.fork({ ...env, [SUPERVISED_ENV]: String(place), [REPORT_FD_ENV]: String(REPORT_FD) }), events);
+  // Who read our stderr may be gone, its disk full or its terminal closed: that costs lines, and not the supervisor.
+  process.stderr.on("error", () => {});
+  return (place, events) => {
+    const childEnv = { ...env, [SUPERVISED_ENV]: String(place), [REPORT_FD_ENV]: String(REPORT_FD) };
+    try {
+      return watch(cluster.fork(childEnv), events);
+    } catch (error) {
+      // No memory for it (ENOMEM), an environment that is too large (E2BIG): a start that failed, as others do.
+      setImmediate(() => {
+        events.onExit(null, null, String(error));
+      });
+      return NO_CHILD;
+    }
+  };
 }
+
+const NO_CHILD: Child = { pid: undefined, send: () => {}, kill: () => {} };
 
 function watch(worker: Worker, events: ChildEvents): Child {
   const { process: child } = worker;
   let stderrTail = "";
   child.stderr?.on("data", (chunk: Buffer) => {
-    process.stderr.write(chunk);
+    if (process.stderr.writableLength < MAX_STDERR_WAITING) process.stderr.write(chunk);
     stderrTail = (stderrTail + chunk.toString()).slice(-STDERR_TAIL_CHARACTERS);
   });
-  const reports = child.stdio[REPORT_FD] as Readable | null | undefined;
+  // Without descriptors for them (EMFILE) there are no pipes at all, whatever the types say.
+  const pipes = child.stdio as typeof child.stdio | undefined;
+  const reports = pipes?.[REPORT_FD] as Readable | null | undefined;
   if (reports) readStallReports(reports, events);
   worker.on("message", (message: unknown) => {
     const report = unwrap<Report>(message);
@@ -69,8 +89,10 @@ function watch(worker: Worker, events: ChildEvents): Child {
     events.onExit(code, signal, stderrTail);
   };
   // Node gives the error of a child that could not be started, and of a message that could not be sent.
-  worker.on("error", () => {
-    if (child.pid === undefined) ended(null, null);
+  worker.on("error", (error: unknown) => {
+    if (child.pid !== undefined) return;
+    stderrTail = String(error);
+    ended(null, null);
   });
   child.once("exit", (code, signal) => {
     const timer = setTimeout(ended, PIPE_GRACE_MS, code, signal);
@@ -99,7 +121,8 @@ function readStallReports(stream: Readable, events: ChildEvents): void {
     if (end === -1) return;
     for (const line of text.slice(0, end).split("\n")) {
       const report = parseStallReport(line);
-      if (report !== undefined) events.onStall(report);
+      if (line === '{"paused":true}') events.onPaused();
+      else if (report !== undefined) events.onStall(report);
     }
     text = text.slice(end + 1);
   });

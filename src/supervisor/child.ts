@@ -37,6 +37,8 @@ const SECOND_SIGNAL_MS = 2_000;
 const ORPHAN_MARGIN_MS = 8_000;
 /** What reading the last metrics may take, in ms. */
 const LAST_METRICS_MS = 500;
+/** What a single metric may take to be read, in ms: less than that, and than the primary waits for all. */
+const METRIC_MS = 400;
 
 /** A child's end of the channel to its supervisor: tells what there is, and does what it is told. */
 class ChildEnd {
@@ -50,6 +52,8 @@ class ChildEnd {
   /** Tasks that handlers which have stopped had not ended. */
   #left = 0;
   #isBeatUnderWay = false;
+  /** The dead whose tasks this process was asked to end. */
+  readonly #predecessors: Predecessor[] = [];
 
   constructor(worker: Worker, first: SupervisedHandler) {
     this.#worker = worker;
@@ -70,23 +74,25 @@ class ChildEnd {
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
+    // A terminal that closes, or who signals the whole group, sends it to all; what it means is for the primary to say.
+    process.on("SIGHUP", () => {});
     setInterval(() => {
       this.#beat();
     }, BEAT_MS).unref();
   }
 
   attach(handler: SupervisedHandler): void {
-    const { stallMs } = handler;
     if (this.#handlers.size === 0) this.#left = 0;
     this.#handlers.add(handler);
     this.#latest = handler;
     void handler.stopped.then(() => this.#stopped(handler));
     this.#tell({
       kind: "ready",
-      stallMs,
+      stallMs: mostLenient([...this.#handlers]),
       pollers: [...this.#handlers].flatMap(({ workers }) => workers.map(identity)),
     });
     this.#beat();
+    void this.#takeOverLate(handler);
     if (this.#drainUntil !== undefined) void handler.stop(Math.max(0, this.#drainUntil - performance.now()));
   }
 
@@ -144,15 +150,26 @@ class ChildEnd {
     this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics });
   }
 
+  /** Each handler takes what is of its task types, none waits for another one's server, and one may start later. */
   async #takeOver(predecessor: Predecessor): Promise<void> {
-    for (const handler of this.#handlers) {
-      const isOurs = (taskType: string) => handler.workers.some(({ taskDefName }) => taskDefName === taskType);
-      await handler.takeOver({
-        ...predecessor,
-        tasks: predecessor.tasks.filter(({ taskType }) => isOurs(taskType)),
-        pollers: predecessor.pollers.filter(({ taskType }) => isOurs(taskType)),
-      });
+    this.#predecessors.push(predecessor);
+    await Promise.all([...this.#handlers].map((handler) => takeOver(handler, predecessor)));
+    this.#tellIfTaken(predecessor);
+  }
+
+  async #takeOverLate(handler: SupervisedHandler): Promise<void> {
+    for (const predecessor of [...this.#predecessors]) {
+      await takeOver(handler, predecessor);
+      this.#tellIfTaken(predecessor);
     }
+  }
+
+  /** What nobody here has taken care of is told to the next process again. */
+  #tellIfTaken(predecessor: Predecessor): void {
+    const handlers = [...this.#handlers];
+    if (!predecessor.pollers.every(({ taskType }) => handlers.some((handler) => isOf(handler, taskType)))) return;
+    const at = this.#predecessors.indexOf(predecessor);
+    if (at >= 0) this.#predecessors.splice(at, 1);
     this.#tell({ kind: "reclaimed", id: predecessor.id });
   }
 
@@ -193,21 +210,68 @@ class ChildEnd {
   }
 }
 
+function isOf({ workers }: SupervisedHandler, taskType: string): boolean {
+  return workers.some(({ taskDefName }) => taskDefName === taskType);
+}
+
+function takeOver(handler: SupervisedHandler, predecessor: Predecessor): Promise<void> {
+  return handler.takeOver({
+    ...predecessor,
+    tasks: predecessor.tasks.filter(({ taskType }) => isOf(handler, taskType)),
+    pollers: predecessor.pollers.filter(({ taskType }) => isOf(handler, taskType)),
+  });
+}
+
+/** The primary sees the process as one: it must not kill it for what one of its handlers may lawfully do. */
+function mostLenient(handlers: readonly SupervisedHandler[]): number | undefined {
+  const all = handlers.map(({ stallMs }) => stallMs ?? Infinity);
+  const longest = Math.max(...all);
+  return longest === Infinity ? undefined : longest;
+}
+
 function identity({ taskDefName, domain, workerId, sources }: WorkerConfig): PollerIdentity {
   const isUnique = (sources.workerId ?? "default") === "default";
   return { taskType: taskDefName, domain, workerId, isUnique };
 }
 
-/** Empty where there is no registry, or a metric throws: the others' are worth having. */
+/**
+ * Empty where there is no registry. A metric that throws or does not come is left out: the others' are worth having.
+ */
 async function metricsOf(registry: MetricsRegistry | undefined): Promise<readonly MetricJson[]> {
-  const asJson: unknown = registry === undefined ? undefined : Reflect.get(registry, "getMetricsAsJSON");
-  if (typeof asJson !== "function") return [];
+  const all = call(registry, "getMetricsAsArray");
+  if (registry === undefined || !Array.isArray(all)) return [];
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<object>((resolve) => {
+    timer = setTimeout(resolve, METRIC_MS, {});
+  });
+  const bounded = all.map((metric: { get(): unknown }) => ({
+    get: async () => {
+      try {
+        return await Promise.race([metric.get(), late]);
+      } catch {
+        return {};
+      }
+    },
+  }));
+  // The registry itself, with its default labels, but for where it finds its metrics.
+  const view: unknown = Object.create(registry, { getMetricsAsArray: { value: () => bounded } });
   try {
-    const metrics: unknown = await Reflect.apply(asJson, registry, []);
-    return Array.isArray(metrics) ? (metrics as MetricJson[]) : [];
+    const metrics: unknown = await call(view as object, "getMetricsAsJSON");
+    return Array.isArray(metrics) ? metrics.filter(isMetric) : [];
   } catch {
     return [];
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+function call(on: object | undefined, method: string): unknown {
+  const found: unknown = on === undefined ? undefined : Reflect.get(on, method);
+  return typeof found === "function" ? Reflect.apply(found, on, []) : undefined;
+}
+
+function isMetric(metric: unknown): metric is MetricJson {
+  return typeof metric === "object" && metric !== null && Array.isArray((metric as Partial<MetricJson>).values);
 }
 
 /** A process has one channel. */

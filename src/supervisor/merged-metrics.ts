@@ -31,12 +31,20 @@ export class MergedMetrics {
 
   /** What the process in `place` has answered. */
   collect(place: number, metrics: readonly MetricJson[]): void {
-    const samples: Samples = new Map();
+    // What it counted and could not tell this time (a metric of the user's that throws) is not gone.
+    const samples: Samples = new Map(this.#counted(place));
     for (const { name, help, type, values } of metrics) {
       this.#families.set(name, { help, type });
       samples.set(name, new Map(values.map((value) => entryOf(name, value))));
     }
     this.#last.set(place, samples);
+  }
+
+  #counted(place: number): [string, Map<string, Sample>][] {
+    return [...(this.#last.get(place) ?? [])].map(([name, samples]) => {
+      const type = this.#families.get(name)?.type ?? "";
+      return [name, new Map([...samples].filter(([, sample]) => isCounted(type, sample)))];
+    });
   }
 
   /** The process in `place` is gone: what it counted is the base of the next one. */
@@ -105,8 +113,13 @@ function familyLines(
 ): string[] {
   const now = [...(gauges?.values() ?? [])].filter((sample) => !isCounted(type, sample));
   return [...(counted?.values() ?? []), ...now].map((sample) =>
-    line({ ...sample, labels: { ...sample.labels, [PROCESS_LABEL]: place } }),
+    line({ ...sample, labels: { ...withoutOurs(sample.labels), [PROCESS_LABEL]: place } }),
   );
+}
+
+/** A label of the user's by our name is shown as Prometheus would: two series of theirs must not become one. */
+function withoutOurs({ [PROCESS_LABEL]: theirs, ...labels }: Sample["labels"]): Sample["labels"] {
+  return theirs === undefined ? labels : { ...labels, [`exported_${PROCESS_LABEL}`]: theirs };
 }
 
 function entryOf(family: string, { metricName = family, labels = {}, value }: SampleJson): [string, Sample] {

@@ -215,6 +215,9 @@ export class ProcessPlace {
       onStall: (report) => {
         now.report = report;
       },
+      onPaused: () => {
+        now.liveBeat = {};
+      },
       onExit: (code, signal, stderrTail) => {
         this.#ended(now, code, signal, stderrTail);
       },
@@ -265,6 +268,7 @@ export class ProcessPlace {
         // Unasked, its handlers may be started again; until then it does not beat.
         if (now.toldStopping || now.asked !== undefined) this.#killIn(now, STOPPED_GRACE_MS, "lingering");
         else now.stoppedItself = true;
+        now.liveBeat = undefined;
         now.endedClean = report.leftInFlight === 0;
         this.#options.onLastMetrics(report.metrics);
         return;

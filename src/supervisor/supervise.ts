@@ -84,8 +84,14 @@ export async function superviseWorkers(options: SuperviseOptions): Promise<Super
   });
   let admin: AdminServer | undefined;
   if (at !== undefined) {
-    const { startSupervisorAdmin } = await import("./admin.js");
-    admin = await startSupervisorAdmin(supervisor, at);
+    try {
+      const { startSupervisorAdmin } = await import("./admin.js");
+      admin = await startSupervisorAdmin(supervisor, at);
+    } catch (error) {
+      // Nothing was started: another port may be tried.
+      isInUse = false;
+      throw error;
+    }
     log.info({ adminUrl: admin.url }, "health and metrics of all processes are answered");
   }
   const orders = {

@@ -132,14 +132,13 @@ export class Supervisor {
 
   /**
    * Replaces every process by a new one, one after the other, so that at most one is missing. Resolves when all are
-   * new, or the supervisor stops; called during a roll it resolves with that one.
+   * new, or the supervisor stops; called during a roll it begins anew, and both resolve at its end.
    */
   roll(): Promise<void> {
     if (this.#isStopping) return Promise.resolve();
-    if (this.#rollGoal === undefined) {
-      this.#options.log.info({}, "replacing the processes, one after the other");
-      this.#rollGoal = this.#places.map(({ generation }) => generation);
-    }
+    // During a roll, too: what was replaced already may run what was there before the latest order.
+    this.#options.log.info({}, "replacing the processes, one after the other");
+    this.#rollGoal = this.#places.map(({ generation }) => generation);
     const done = new Promise<void>((resolve) => this.#rolled.push(resolve));
     this.#stepRoll();
     return done;
@@ -147,13 +146,15 @@ export class Supervisor {
 
   /** The metrics of all children and of this process, as Prometheus reads them. Waits for no child longer than 1 s. */
   async metrics(): Promise<string> {
-    const answers = this.#places.map((place) => place.scrape(SCRAPE_DEADLINE_MS));
     const live = new Set<number>();
-    for (const [place, answer] of (await Promise.all(answers)).entries()) {
-      if (answer === undefined) continue;
-      live.add(place);
-      this.#metrics.collect(place, answer);
-    }
+    const asking = this.#places.map(async (place, number) => {
+      const answer = await place.scrape(SCRAPE_DEADLINE_MS);
+      if (answer === undefined) return;
+      live.add(number);
+      // At once: while another one lets us wait, this process may end, and what it counted would count twice.
+      this.#metrics.collect(number, answer);
+    });
+    await Promise.all(asking);
     return this.#metrics.render(live, this.#ownMetrics());
   }
 

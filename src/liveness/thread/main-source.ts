@@ -98,6 +98,8 @@ async function examine(one, stall, hasRecovered) {
   let report = { ...stall, mainThread: 'unknown', inFlight: [], eventLoopDelayMs: stall.stalledMs };
   try {
     const evidence = await collect(one.attachment.id);
+    // A supervisor hears no beats meanwhile, and would kill it.
+    if (evidence === 'paused' && config.reportFd !== undefined) writeBounded(config.reportFd, '{"paused":true}\n');
     if (evidence === 'paused' || hasRecovered()) {
       for (const { judge } of watched.values()) judge.reset();
       return;

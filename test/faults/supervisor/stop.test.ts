@@ -49,6 +49,32 @@ test("a process that something else holds after its drain is killed; all is drai
   });
 });
 
+test("a stderr that nobody can write to costs the supervisor nothing but lines", () => {
+  const script = `
+    import { TaskHandler, defineWorker } from "ostinato";
+    const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
+    setInterval(() => console.error("a line"), 50).unref();
+    await new TaskHandler({ workers: [worker] }).run();
+  `;
+  return withSupervisor({ script, under: ["sh", "-c", 'exec "$@" 2>/dev/full', "sh"] }, async ({ primary, ready }) => {
+    await ready(1);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(primary.running).toBe(true);
+    primary.signal("SIGTERM");
+    expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
+  });
+});
+
+test("a terminal that closes sends SIGHUP to all of them: each task is finished, exit 0", () =>
+  withSupervisor({ args: ["--processes", "2"], inTerminal: true }, async ({ conductor, primary, task, ready }) => {
+    await ready(2);
+    const ids = await Promise.all(Array.from({ length: 6 }, () => task({ ms: 1_500 })));
+    await waitFor(() => primary.stdout.filter((line) => line.startsWith("began")).length === 6, { what: "6 to run" });
+    process.kill(-(lines(primary, "running /")[0]!.pid as number), "SIGHUP");
+    expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
+    for (const id of ids) expect((await conductor.workflow(id)).status).toBe("COMPLETED");
+  }));
+
 test("SIGHUP replaces both processes, one after the other, and no task is lost or run twice", () =>
   withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
     const old = await ready(2);

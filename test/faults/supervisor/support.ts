@@ -61,6 +61,8 @@ export interface SupervisedOptions {
   readonly inTerminal?: boolean;
   /** Tasks that each process may run at once. Default 10. */
   readonly concurrency?: number;
+  /** A command in front of the primary, which must replace itself by it. */
+  readonly under?: readonly string[];
 }
 
 const UNSHARE = ["--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -108,6 +110,7 @@ export async function withSupervisor(
     asFirstProcess = false,
     inTerminal = false,
     concurrency = 10,
+    under = [],
   } = options;
   const root = mkdtempSync(path.join(tmpdir(), "ostinato-supervised-"));
   mkdirSync(path.join(root, "node_modules"));
@@ -140,6 +143,7 @@ export async function withSupervisor(
       ...env,
     },
     ownGroup: true,
+    under,
   });
   try {
     await work({

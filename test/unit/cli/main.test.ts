@@ -50,3 +50,14 @@ test("a port that is taken, before anything is started", async () => {
   expect(stdout).toBe("");
   expect(code).toBe(2);
 });
+
+test("a port on the command line is worth more than one of the environment", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const args = ["run", script, "--admin-port", String(port)];
+  const child = startProcess({ script, args, env: { CONDUCTOR_WORKER_ADMIN_PORT: "70000" } });
+  await child.waitForExit();
+  taken.close();
+  expect(child.stderr.join("\n")).toContain(`cannot listen on port ${port} `);
+});

@@ -45,6 +45,17 @@ test("a counter goes on over restarts where it was, and never falls", () => {
   expect(seen.map((line) => Number(line.split(" ")[1]))).toEqual([100, 100, 101, 107, 112]);
 });
 
+test("a counter that an answer leaves out stays where it was, a gauge goes", () => {
+  const merged = new MergedMetrics();
+  merged.collect(0, [counter(100), gauge(1)]);
+  merged.ended(0);
+  merged.collect(0, [counter(5), gauge(1)]);
+  merged.collect(0, []);
+  expect(samples(merged.render(live(0), []))).toEqual(['done_total{process="0"} 105']);
+  merged.ended(0);
+  expect(samples(merged.render(live(), []))).toEqual(['done_total{process="0"} 105']);
+});
+
 test("of a process that does not answer, the counters stay and the gauges go", () => {
   const merged = new MergedMetrics();
   merged.collect(0, [counter(2), gauge(4)]);
@@ -128,4 +139,14 @@ test("metrics of the supervisor itself carry no process label", () => {
   expect(new MergedMetrics().render(live(), [own])).toBe(
     '# HELP worker_restart_total R\n# TYPE worker_restart_total counter\nworker_restart_total{reason="a"} 1\n',
   );
+});
+
+test("a label of the user's by the name of ours is kept under another", () => {
+  const merged = new MergedMetrics();
+  const { values: one, ...metric } = counter(1, { process: "import" });
+  merged.collect(0, [{ ...metric, values: [...one, ...counter(2, { process: "export" }).values] }]);
+  expect(samples(merged.render(live(0), []))).toEqual([
+    'done_total{exported_process="import",process="0"} 1',
+    'done_total{exported_process="export",process="0"} 2',
+  ]);
 });

@@ -273,6 +273,22 @@ describe("stopping", () => {
 });
 
 describe("rolling", () => {
+  test("ordered again in the middle, it replaces also what it had replaced before", async () => {
+    const { supervisor, child, children } = createSupervision({ processes: 2 });
+    child(0).ready();
+    child(1).ready();
+    const first = supervisor.roll();
+    child(0).drained();
+    child(0).ready();
+    const second = supervisor.roll();
+    child(1).drained();
+    child(1).ready();
+    child(0).drained();
+    child(0).ready();
+    await Promise.all([first, second]);
+    expect(children.map(({ place }) => place)).toEqual([0, 1, 0, 1, 0]);
+  });
+
   test("one after the other, the next when all are ready; the count of ends is not touched", async () => {
     const { children, child, states, supervisor } = createSupervision({ processes: 3 });
     for (const place of [0, 1, 2]) child(place).ready();
@@ -404,6 +420,63 @@ describe("what the dead had", () => {
 
 describe("what it shows", () => {
   const metric = (value: number) => [{ name: "c_total", help: "C", type: "counter", values: [{ value }] }];
+
+  test("a process that ends while a scrape waits for another one is not counted twice", async () => {
+    const { supervisor, clock, child } = createSupervision({ processes: 2 });
+    child(0).ready();
+    child(1).ready();
+    const metric = (value: number) => [{ name: "done_total", help: "Done", type: "counter", values: [{ value }] }];
+    const answer = (value: number) => {
+      const { id } = child(0).orders.findLast(({ kind }) => kind === "scrape") as { id: number };
+      child(0).tell({ kind: "metrics", id, metrics: metric(value) });
+    };
+    const first = supervisor.metrics();
+    answer(100);
+    await clock.advanceAsync(1_000);
+    expect(await first).toContain('done_total{process="0"} 100');
+
+    const second = supervisor.metrics();
+    answer(110);
+    await clock.advanceAsync(500);
+    child(0).exit(1);
+    await clock.advanceAsync(500);
+    expect(await second).toContain('done_total{process="0"} 110');
+  });
+
+  test("a process whose handlers have stopped does not beat, and is not killed for that", () => {
+    const { supervisor, clock, children, child, states } = createSupervision();
+    child().ready(4_000);
+    child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
+    clock.advance(3_600_000);
+    expect(children).toHaveLength(1);
+    expect(judgeLive(supervisor.status, supervisor.silent).isGood).toBe(true);
+    child().ready(4_000);
+    expect(states()).toEqual(["ready"]);
+    clock.advance(20_000);
+    expect(children[0]?.signals).toEqual(["SIGKILL"]);
+  });
+
+  test("one that something else holds after its drain is killed for that, and not as stuck", async () => {
+    const { supervisor, clock, child } = createSupervision();
+    child().ready(2_000);
+    const ended = supervisor.stop();
+    child().tell({ kind: "stopping" });
+    child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
+    clock.advance(20_000);
+    expect(await ended).toMatchObject({ code: 0, exits: [{ kind: "stopped" }] });
+  });
+
+  test("a process that is held at a breakpoint is not killed for its silence", () => {
+    const { clock, child, children } = createSupervision();
+    child().ready(4_000);
+    for (let seconds = 0; seconds < 60; seconds += 5) {
+      clock.advance(5_000);
+      child().paused();
+    }
+    expect(children).toHaveLength(1);
+    clock.advance(12_000);
+    expect(children[0]?.signals).toEqual(["SIGKILL"]);
+  });
 
   test("metrics of those that answer in time, and what it counts itself", async () => {
     const { clock, child, supervisor } = createSupervision({ processes: 2 });

@@ -46,6 +46,9 @@ export class FakeChild implements Child {
   stall(report: Parameters<ChildEvents["onStall"]>[0]): void {
     this.#events.onStall(report);
   }
+  paused(): void {
+    this.#events.onPaused();
+  }
   /** `off`: stalls are not watched for. */
   ready(stall: number | "off" = 10_000): void {
     const stallMs = stall === "off" ? undefined : stall;
