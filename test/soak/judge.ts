@@ -129,7 +129,12 @@ function keptResults(
 ): Finding[] {
   const byId = new Map(attempts.map((task) => [task.taskId, task]));
   const began = groupBy([...executions.values()], ({ workflowInstanceId, step }) => stepOf(workflowInstanceId, step));
-  const once = [...new Map(kept.map((result) => [result.taskId, result])).values()];
+  // What a successor keeps of its own is that a task of a dead process failed.
+  const returned = new Set(
+    [...executions.values()].flatMap((each) => (each.returnedAt === undefined ? [] : each.taskId)),
+  );
+  const byTask = new Map(kept.map((result) => [result.taskId, result]));
+  const once = [...byTask.values()].filter(({ taskId }) => returned.has(taskId));
   const delivered = once.filter(({ taskId }) => byId.get(taskId)?.status === "COMPLETED");
   const movedOn = once.filter(({ taskId }) => byId.get(taskId)?.status === "TIMED_OUT");
   const lost = once.filter((result) => !delivered.includes(result) && !movedOn.includes(result));

@@ -72,6 +72,15 @@ describe("the judge of a soak", () => {
     expect(wrongs({ tasks: inTime, executions, keptResults })).toContain("of these, run again");
   });
 
+  it("does not take for a lost result what a successor had written of a function that never returned", () => {
+    const tasks = [
+      task({ taskId: "t0", status: "FAILED", reasonForIncompletion: "the worker process died: wedged" }),
+      task({ taskId: "t1", retryCount: 1 }),
+    ];
+    const executions = [execution({ execution: "8:1", taskId: "t0", beganAt: 50, returnedAt: undefined }), execution()];
+    expect(wrongs({ tasks, executions, keptResults: [{ ...kept, taskId: "t0", keptAt: 60 }] })).toEqual([]);
+  });
+
   it.each([
     ["a workflow that has not ended", { status: "RUNNING" }, ["workflows COMPLETED"]],
     ["a step without a result", { tasks: [task({ status: "TIMED_OUT" })] }, [`${STEP} COMPLETED once each`]],
@@ -107,7 +116,7 @@ describe("the judge of a soak", () => {
           task({ status: "FAILED", reasonForIncompletion: "the worker process died: killed" }),
           task({ taskId: "t2" }),
         ],
-        executions: [execution({ taskId: "t2" })],
+        executions: [execution({ execution: "8:1" }), execution({ taskId: "t2" })],
       },
       ["of these, lost"],
     ],
