@@ -8,7 +8,7 @@ import { backoffMs } from "./backoff.js";
 import type { Door, InFlightTask } from "./in-flight.js";
 import type { KeptResult, LegacyResult, LegacySink, ResultKeeper } from "./journal/keeper.js";
 import { plainFailure, type Parcel } from "./outcome.js";
-import { failureClassOf, failureVerdict, isGone, type Permit, type Verdict } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone, mayBeLost, type Permit, type Verdict } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
 
@@ -303,7 +303,7 @@ export class Delivery implements LegacySink {
     // Asking for an endpoint that is not there tells nothing about the server.
     const failure = verdict.kind === "askV1" ? "neutral" : failureVerdict(reply);
     permit.report(failure, reply.error.retryAfterMs);
-    if (door === "v2" && reply.kind === "maybeApplied") {
+    if (door === "v2" && verdict.kind !== "askV1" && mayBeLost(reply)) {
       this.suspect();
       this.#hooks.onLostChain(entry.worker);
     }
@@ -327,15 +327,26 @@ export class Delivery implements LegacySink {
    * sends the result again if that happened.
    */
   async #verify(shipment: Shipment): Promise<void> {
-    const { api, clock, log } = this.#shared;
+    const { api, clock, gate, random, log } = this.#shared;
     const { entry } = shipment;
+    const isClosed = () => shipment.isClosed;
     shipment.isAcknowledged = true;
-    for (let i = 0; i < MAX_VERIFICATIONS && !shipment.isClosed; i += 1) {
-      await sleep(clock, VERIFY_AFTER_MS);
+    for (let i = 0; i < MAX_VERIFICATIONS && !shipment.isClosed;) {
+      // Those that were acknowledged together are not all looked up at once.
+      await sleep(clock, VERIFY_AFTER_MS * (1 + random()));
+      if (isClosed()) return;
+      const permit = gate.admit();
+      if ("waitMs" in permit) continue;
+      i += 1;
       const reply = await api.get(entry.task.taskId);
-      if (reply.kind !== "answered") continue;
+      if (reply.kind !== "answered") {
+        permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+        if (isGone(reply)) break;
+        continue;
+      }
+      permit.report("ok");
       entry.hasUnclearExtension = false;
-      if (!isStillOurs(entry, reply.value) || shipment.isClosed) break;
+      if (!isStillOurs(entry, reply.value) || isClosed()) break;
       log.warn(entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
       shipment.isAcknowledged = false;
       shipment.notBefore = clock.now();
@@ -532,6 +543,6 @@ export class Delivery implements LegacySink {
 }
 
 /** The server still waits for what we have to say on this hand-out. */
-function isStillOurs({ task, worker }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
-  return status === "IN_PROGRESS" && workerId === worker.workerId && pollCount === task.pollCount;
+function isStillOurs({ task, ownerId }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
+  return status === "IN_PROGRESS" && workerId === ownerId && pollCount === task.pollCount;
 }

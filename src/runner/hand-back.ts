@@ -1,8 +1,11 @@
+import { parseJson } from "../conductor/reply.js";
+import type { TaskResult } from "../conductor/types.js";
 import type { WorkerEvents } from "../telemetry/events.js";
 import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
 import { failureClassOf, failureVerdict, isGone, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
+import { taskTimes } from "./task-times.js";
 
 export interface HandBackOptions {
   /** Why, for the event; `undefined` when the function itself asked for it. */
@@ -11,8 +14,16 @@ export interface HandBackOptions {
   readonly body: string;
 }
 
-/** A hand-back that has not got through after this long is left to the response timeout, in ms. */
+/** A hand-back that a server which is there has not taken after this long is left to the response timeout, in ms. */
 const GIVE_UP_AFTER_MS = 60_000;
+/** Later than this the task may be somebody else's: it is looked at first, in ms. */
+const LOOK_AFTER_MS = 60_000;
+
+/** Until when a hand-back is tried, by the clock. A server that is away is waited for, as long as the task is ours. */
+interface Patience {
+  giveUpAt: number;
+  readonly oursUntil: number;
+}
 
 /**
  * Puts tasks back into their queue. **Fenced**: such an update is not idempotent, and repeated it would take the task
@@ -24,7 +35,7 @@ export class HandBack {
   readonly #onChange: () => void;
   readonly #onRefused: (entry: InFlightTask, why: string) => void;
   readonly #sleepers = new Set<() => void>();
-  readonly #underWay = new Set<InFlightTask>();
+  readonly #underWay = new Map<InFlightTask, HandBackOptions>();
   #stopped = false;
 
   /**
@@ -44,14 +55,14 @@ export class HandBack {
   /** No further attempts: what is not done yet is given up now. */
   stop(): void {
     this.#stopped = true;
-    for (const entry of this.#underWay) this.#giveUp(entry, new Error("the worker has stopped"));
+    for (const entry of this.#underWay.keys()) this.#giveUp(entry, new Error("the worker has stopped"));
     for (const wake of this.#sleepers) wake();
   }
 
   /** Resolves after the first attempt; further ones go on without the caller's slot. Never rejects. */
   send(entry: InFlightTask, options: HandBackOptions): Promise<void> {
     entry.state = "handingBack";
-    this.#underWay.add(entry);
+    this.#underWay.set(entry, options);
     return new Promise((resolve) => {
       void this.#send(entry, options, resolve)
         .catch((error: unknown) => {
@@ -69,23 +80,30 @@ export class HandBack {
     const { api, clock, table, log, events } = this.#shared;
     const { taskId } = entry.task;
     const { body } = options;
-    const giveUpAt = clock.now() + GIVE_UP_AFTER_MS;
+    const startedAt = clock.now();
+    const leaseEndsAt = entry.receivedAt + taskTimes(entry.task, undefined).responseTimeoutMs;
+    const patience: Patience = {
+      giveUpAt: startedAt + GIVE_UP_AFTER_MS,
+      oursUntil: Number.isFinite(entry.leaseEndsAt) ? entry.leaseEndsAt : leaseEndsAt,
+    };
     let mustLook = false;
+    let lastLookAt = startedAt;
     for (let failures = 1; ; failures += 1) {
-      const permit = await this.#permit(giveUpAt, onAttempted);
+      const permit = await this.#permit(patience, onAttempted);
       if (permit === undefined) {
         this.#giveUp(entry, new Error("no answer from the server"));
         return;
       }
+      if (clock.now() - lastLookAt >= LOOK_AFTER_MS) mustLook = true;
       const reply = mustLook ? await api.get(taskId) : await api.update(taskId, body);
       if (reply.kind === "answered") {
         permit.report("ok");
         if (reply.value === true) break;
         const { status, workerId, pollCount } = reply.value;
-        const stillOurs =
-          status === "IN_PROGRESS" && workerId === entry.worker.workerId && pollCount === entry.task.pollCount;
+        const stillOurs = status === "IN_PROGRESS" && workerId === entry.ownerId && pollCount === entry.task.pollCount;
         if (!stillOurs) break;
         mustLook = false;
+        lastLookAt = clock.now();
         continue;
       }
       const verdict = failureVerdict(reply);
@@ -104,9 +122,10 @@ export class HandBack {
         return;
       }
       onAttempted();
+      if (verdict !== "ok" && verdict !== "neutral") this.#beginAnew(patience);
       const failureClass = failureClassOf(verdict);
       await this.#sleep(
-        Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), giveUpAt - clock.now()),
+        Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), patience.giveUpAt - clock.now()),
       );
     }
     table.leave(entry, "handedBack");
@@ -115,13 +134,20 @@ export class HandBack {
     }
   }
 
-  async #permit(giveUpAt: number, onAttempted: () => void): Promise<Permit | undefined> {
+  /** The server is away: that is not the hand-back's fault. */
+  #beginAnew(patience: Patience): void {
+    const giveUpAt = Math.min(this.#shared.clock.now() + GIVE_UP_AFTER_MS, patience.oursUntil);
+    patience.giveUpAt = Math.max(patience.giveUpAt, giveUpAt);
+  }
+
+  async #permit(patience: Patience, onAttempted: () => void): Promise<Permit | undefined> {
     const { clock, gate } = this.#shared;
-    while (!this.#stopped && clock.now() < giveUpAt) {
+    while (!this.#stopped && clock.now() < patience.giveUpAt) {
       const permit = gate.admit();
       if (!("waitMs" in permit)) return permit;
       onAttempted();
       await this.#sleep(permit.waitMs, true);
+      this.#beginAnew(patience);
     }
     return undefined;
   }
@@ -147,9 +173,16 @@ export class HandBack {
     const { log, events, table } = this.#shared;
     if (!table.has(entry)) return;
     const error = reason instanceof Error ? reason : new Error(String(reason));
-    log.error({ ...entry.ids, err: error }, "a task could not be handed back; the server will time it out");
+    const options = this.#underWay.get(entry);
+    // What the function left for its next call is a result as well.
+    const result =
+      options?.reason === undefined ? (parseJson(options?.body ?? "") as TaskResult | undefined) : undefined;
+    log.error(
+      { ...entry.ids, err: error, ...(result === undefined ? {} : { result }) },
+      "a task could not be handed back; the server will time it out",
+    );
     if (events.has("taskUndeliverable")) {
-      events.emit("taskUndeliverable", { ...entry.ids, attempts: 1, result: undefined, error });
+      events.emit("taskUndeliverable", { ...entry.ids, attempts: 1, result, error });
     }
     table.leave(entry, "undeliverable");
   }

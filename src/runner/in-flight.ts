@@ -41,6 +41,12 @@ export class InFlightTask {
     this.receivedAt = receivedAt;
   }
 
+  /** Under which `workerId` the server shows this hand-out: another's, where that process died and we end its task. */
+  get ownerId(): string {
+    const workerId: unknown = this.task.workerId;
+    return typeof workerId === "string" ? workerId : this.worker.workerId;
+  }
+
   /** The ids that every event and log line about the task carries. */
   get ids(): { taskType: string; taskId: string; workflowInstanceId: string } {
     return {

@@ -24,6 +24,10 @@ const STALE_LOOK_MS = 5_000;
 const OVERRUN_MS = 250;
 /** Between two cuts, in ms: what is under way still counts for the last one. */
 const CUT_PAUSE_MS = 3_000;
+/** Refusals in a row that say that the sizes are not told: one 500 is a server that has a bad moment. */
+const MAX_REFUSALS = 3;
+/** Then they are asked for again after this long, in ms: what stands before the server may have refused them, or an old one. */
+const RECHECK_MS = 600_000;
 /** After this long without an overrun one more poll may be held, in ms; doubled with each cut. */
 const RAISE_AFTER_MS = 60_000;
 const MAX_RAISE_AFTER_MS = 900_000;
@@ -46,7 +50,8 @@ export class PollCoordinator {
   #raiseAfterMs = RAISE_AFTER_MS;
   #raiseAt = Infinity;
   #watchTimer: Timer;
-  #mayWatch = true;
+  #watchesFrom = -Infinity;
+  #refusals = 0;
   #stopped = false;
 
   constructor(options: { clock: Clock; api: TaskApi; gate: ServerGate; log: Logger; maxHeldPolls: number }) {
@@ -87,9 +92,19 @@ export class PollCoordinator {
     next.wake();
   }
 
-  /** The member polls no more (paused, draining): its hold is somebody else's. */
+  /** The member does not poll (full, paused, draining): its hold is somebody else's. */
   release(member: PollMember): void {
-    this.#holders.delete(member);
+    if (!this.#holders.delete(member) || this.#stopped || this.#holders.size >= this.#allowed) return;
+    const waiting = this.#members.filter((other) => other.isWaitingForHold && !this.#holders.has(other));
+    const index = this.#members.indexOf(member);
+    const next = waiting.sort((a, b) => b.lastWorkAt - a.lastWorkAt || this.#turn(a, index) - this.#turn(b, index))[0];
+    if (next === undefined) return;
+    this.#holders.add(next);
+    next.wake();
+  }
+
+  get #mayWatch(): boolean {
+    return this.#clock.now() >= this.#watchesFrom;
   }
 
   stop(): void {
@@ -162,9 +177,13 @@ export class PollCoordinator {
     if (reply.kind !== "answered") {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);
-      if (reply.kind === "refused" && (verdict === "ok" || verdict === "neutral")) this.#giveUpWatching(reply.error);
+      if (reply.kind === "refused" && (verdict === "ok" || verdict === "neutral")) {
+        this.#refusals += 1;
+        if (reply.error.status !== 500 || this.#refusals >= MAX_REFUSALS) this.#giveUpWatching(reply.error);
+      }
       return;
     }
+    this.#refusals = 0;
     permit.report("ok");
     const now = this.#clock.now();
     for (const member of watched) {
@@ -179,9 +198,10 @@ export class PollCoordinator {
   }
 
   #giveUpWatching(error: Error): void {
-    this.#mayWatch = false;
+    this.#refusals = 0;
+    this.#watchesFrom = this.#clock.now() + RECHECK_MS;
     this.#log.warn(
-      { err: error },
+      { err: error, forMs: RECHECK_MS },
       "the server does not tell the sizes of its queues; task types take turns at the held polls",
     );
     for (const member of this.#members) if (member.isWaitingForHold) member.wake();

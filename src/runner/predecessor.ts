@@ -55,6 +55,8 @@ export const deathReason = (reason: string): string => `the worker process died:
 
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
+/** Looks at the same time: a process may have left a thousand tasks. */
+const MAX_PARALLEL = 8;
 
 interface TakeOverParts {
   readonly shared: Shared;
@@ -80,15 +82,20 @@ export async function takeOverFrom(
   const startedAt = clock.now();
   const isFinished = (task: Task) => finished.has(handOutKey(task.taskId, task.pollCount));
   const reason = deathReason(predecessor.reason);
-  for (const held of predecessor.tasks) {
+  const endOne = async (held: HeldTask): Promise<void> => {
     const site = sites.find(({ config }) => config.taskDefName === held.taskType);
-    if (site === undefined || isOver()) continue;
+    if (site === undefined || isOver()) return;
     const task = await look(held.taskId, shared, isOver);
-    if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) continue;
-    if (isFinished(task)) continue;
+    if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) return;
+    if (isFinished(task)) return;
     const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
     site.takeOver(task, isUnbegun ? undefined : reason);
-  }
+  };
+  const left = [...predecessor.tasks].reverse();
+  const endThem = async (): Promise<void> => {
+    for (let held = left.pop(); held !== undefined; held = left.pop()) await endOne(held);
+  };
+  await Promise.all(Array.from({ length: MAX_PARALLEL }, endThem));
 
   const searches: Promise<void>[] = [];
   for (const { taskType, domain, workerId, isUnique } of predecessor.pollers) {

@@ -2,7 +2,7 @@ import { sleep, type Timer } from "../clock.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import { failureVerdict } from "./server-gate.js";
+import { failureVerdict, isGone } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 
 /** What the reclaim needs of a runner. */
@@ -23,6 +23,8 @@ const MAX_FAILURES = 5;
 /** An answer under way arrives within this time, or is not missed: it is recognised later, in ms. */
 const IN_TRANSIT_MS = 500;
 const MAX_REMEMBERED = 1_000;
+/** A server, or what stands before it, that does not allow the search is asked again after this long, in ms. */
+const RECHECK_MS = 600_000;
 /** Each listing makes the server read the whole backlog; beyond this the search is not worth it. */
 const MAX_BACKLOG = 2_000;
 /** Looks at the same time: a process that takes over from another may have many task types. */
@@ -35,6 +37,8 @@ interface Search {
   /** Set where it is another process's `workerId`, that of one which died. */
   readonly predecessor: DeadProcess | undefined;
   notBefore: number;
+  /** The last look is not before this. */
+  settledAt: number;
   looksLeft: number;
   failures: number;
   busy: boolean;
@@ -65,7 +69,7 @@ export class Reclaim {
   /** The hand-outs that were given back unseen or given up, by task: the poll count of each. */
   readonly #givenBack = new Map<string, number>();
   #timer: Timer;
-  #isOff = false;
+  #offUntil = -Infinity;
   #stopped = false;
 
   constructor(shared: Shared) {
@@ -85,10 +89,12 @@ export class Reclaim {
     const key = keyOf(site, workerId);
     const known = this.#searches.get(key);
     if (known === undefined) {
-      const search = { site, workerId, predecessor: undefined, notBefore, looksLeft: 2, failures: 0, busy: false };
-      this.#searches.set(key, search);
+      const settledAt = notBefore;
+      const more = { predecessor: undefined, notBefore, settledAt, looksLeft: 2, failures: 0, busy: false };
+      this.#searches.set(key, { site, workerId, ...more });
     } else {
-      known.notBefore = Math.max(known.notBefore, notBefore);
+      // Where answers are lost one after the other, what the first had in it must not wait for the last.
+      known.settledAt = Math.max(known.settledAt, notBefore);
       known.looksLeft = 2;
       known.failures = 0;
     }
@@ -111,7 +117,9 @@ export class Reclaim {
     if (this.#isOff || this.#stopped || workerId === site.config.workerId) return Promise.resolve();
     return new Promise((resolve) => {
       const predecessor = { reason, heldUntil, isFinished, hasSeenAll: false, onEnd: resolve };
-      const search = { site, workerId, predecessor, notBefore: clock.now(), looksLeft: 3, failures: 0, busy: false };
+      const settledAt = heldUntil + SETTLE_MS;
+      const more = { notBefore: clock.now(), settledAt, looksLeft: 3, failures: 0, busy: false };
+      const search = { site, workerId, predecessor, ...more };
       this.#searches.get(keyOf(site, workerId))?.predecessor?.onEnd();
       this.#searches.set(keyOf(site, workerId), search);
       this.#schedule();
@@ -126,6 +134,10 @@ export class Reclaim {
   /** We had this task and could not report on it: it is not lost, and must not run again because of us. */
   ignore(task: Task): void {
     this.#remember(task);
+  }
+
+  get #isOff(): boolean {
+    return this.#shared.clock.now() < this.#offUntil;
   }
 
   stop(): void {
@@ -173,8 +185,9 @@ export class Reclaim {
     }
     search.busy = false;
     if (isDone) {
-      const heldUntil = (predecessor?.heldUntil ?? -Infinity) + SETTLE_MS;
-      search.notBefore = heldUntil > clock.now() ? heldUntil : clock.now() + SECOND_LOOK_MS;
+      const { settledAt } = search;
+      const isSoon = predecessor !== undefined && settledAt > clock.now();
+      search.notBefore = isSoon ? settledAt : Math.max(settledAt, clock.now() + SECOND_LOOK_MS);
     } else {
       search.looksLeft += 1;
       // A server that is away is waited for.
@@ -182,6 +195,12 @@ export class Reclaim {
       search.notBefore = Math.max(search.notBefore, clock.now() + RETRY_MS);
     }
     if (search.looksLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) {
+      if (search.failures >= MAX_FAILURES && !this.#isOff) {
+        log.warn(
+          { taskType: site.config.taskDefName },
+          "the search for lost tasks was given up; they wait for their response timeout",
+        );
+      }
       const key = keyOf(site, search.workerId);
       if (this.#searches.get(key) === search) this.#searches.delete(key);
       predecessor?.onEnd();
@@ -202,20 +221,22 @@ export class Reclaim {
     const { api, gate, log, table } = this.#shared;
     const { taskDefName, domain } = site.config;
     const queue = domain === undefined ? taskDefName : `${domain}:${taskDefName}`;
-    const ask = async <T>(call: () => Promise<Reply<T>>): Promise<T | undefined> => {
+    const send = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | undefined> => {
       const permit = gate.admit();
       if ("waitMs" in permit) return undefined;
       const reply = await call();
-      if (reply.kind === "answered") {
-        permit.report("ok");
-        return reply.value;
-      }
-      permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+      if (reply.kind === "answered") permit.report("ok");
+      else permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+      return reply;
+    };
+    const ask = async <T>(call: () => Promise<Reply<T>>): Promise<T | undefined> => {
+      const reply = await send(call);
+      if (reply === undefined || reply.kind === "answered") return reply?.value;
       const status = reply.kind === "refused" ? reply.error.status : undefined;
       if (status === 403 || status === 404 || status === 405) {
-        this.#isOff = true;
+        this.#offUntil = this.#shared.clock.now() + RECHECK_MS;
         log.warn(
-          { err: reply.error },
+          { err: reply.error, forMs: RECHECK_MS },
           "the server does not allow the search for lost tasks; they wait for their response timeout",
         );
       }
@@ -254,8 +275,11 @@ export class Reclaim {
     for (const suspect of suspects) {
       if (this.#stopped) return true;
       if (table.get(suspect.taskId) !== undefined) continue;
-      const task = await ask(() => api.get(suspect.taskId));
-      if (task === undefined) return false;
+      const reply = await send(() => api.get(suspect.taskId));
+      // It has ended meanwhile, and was removed: that is about this one task.
+      if (reply !== undefined && isGone(reply)) continue;
+      if (reply?.kind !== "answered") return false;
+      const task = reply.value;
       if (!isLost(task) || task.pollCount !== suspect.pollCount) continue;
       this.#remember(task);
       if (predecessor !== undefined) {

@@ -236,11 +236,9 @@ export class RunnerGroup {
   /** The tasks that have not left, as another process would have to know them to end them: at most `max`. Only reads. */
   heldTasks(max: number): HeldTask[] {
     const held: HeldTask[] = [];
-    for (const { task, worker, state } of this.#table) {
+    for (const { ids, task, ownerId, state } of this.#table) {
       if (held.length >= max) break;
-      const { taskId, workflowInstanceId, pollCount } = task;
-      const { taskDefName: taskType, workerId } = worker;
-      held.push({ taskId, workflowInstanceId, taskType, workerId, pollCount, state });
+      held.push({ ...ids, workerId: ownerId, pollCount: task.pollCount, state });
     }
     return held;
   }

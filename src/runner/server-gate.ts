@@ -9,6 +9,9 @@ export type Verdict = "ok" | "neutral" | FailureClass;
 /** No request takes that long, whatever its deadline is set to, without somebody else finding out sooner, in ms. */
 const FORGOTTEN_PROBE_MS = 60_000;
 
+/** After a probe that told nothing, polls may go this much before everybody else, in ms: what they are told is never nothing. */
+const POLLS_FIRST_MS = 250;
+
 /** Leave to send one request. Settled exactly once, by `report`. */
 export interface Permit {
   readonly startedAt: number;
@@ -32,6 +35,8 @@ export class ServerGate {
   #failureClass: FailureClass | undefined;
   /** When the probe under way began. */
   #probingSince: number | undefined;
+  /** The last probe told nothing: results that are refused for what they are must not keep the gate shut by turns. */
+  #pollsFirst = false;
   #lastOkAt: number | undefined;
 
   constructor(clock: Clock, random: () => number) {
@@ -56,10 +61,11 @@ export class ServerGate {
   }
 
   /** Leave to send a request now, or how long to wait before asking again (a change is announced as well). */
-  admit(): Permit | { readonly waitMs: number } {
+  admit(kind?: "poll"): Permit | { readonly waitMs: number } {
     const now = this.#clock.now();
     if (this.#closedUntil === undefined) return this.#permit(now, false);
-    if (now < this.#closedUntil) return { waitMs: this.#closedUntil - now };
+    const opensAt = this.#closedUntil + (this.#pollsFirst && kind !== "poll" ? POLLS_FIRST_MS : 0);
+    if (now < opensAt) return { waitMs: opensAt - now };
     // Should the probe's owner forget it, the gate must not stay closed for ever.
     if (this.#probingSince !== undefined && now - this.#probingSince < FORGOTTEN_PROBE_MS) return { waitMs: 1_000 };
     this.#probingSince = now;
@@ -92,6 +98,7 @@ export class ServerGate {
     if (this.#closedUntil === undefined) return;
     this.#closedUntil = undefined;
     this.#failureClass = undefined;
+    this.#pollsFirst = false;
     this.#announce();
   }
 
@@ -104,6 +111,7 @@ export class ServerGate {
       this.#failures = failureClass === this.#failureClass ? this.#failures + 1 : 1;
       this.#failureClass = failureClass;
       this.#closedAt = now;
+      this.#pollsFirst = false;
     }
     const until = now + backoffMs(failureClass, Math.max(this.#failures, 1), this.#random, retryAfterMs);
     this.#closedUntil = isNews ? until : Math.max(until, this.#closedUntil ?? 0);
@@ -113,6 +121,7 @@ export class ServerGate {
   /** The probe told nothing: as long again as last time. */
   #waitAgain(): void {
     if (this.#closedUntil === undefined || this.#failureClass === undefined) return;
+    this.#pollsFirst = true;
     this.#closedUntil =
       this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
     this.#announce();
@@ -143,6 +152,16 @@ export function isGone(reply: Reply<unknown>): boolean {
   return reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined;
 }
 
+/**
+ * The server may have acted on the request, and what it said never came: the answer was lost, or somebody on the way
+ * answered in its stead (a gateway that had no patience left, or whose connection broke).
+ */
+export function mayBeLost(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
+  if (reply.kind !== "refused") return reply.kind === "maybeApplied";
+  const { status = 0, serverMessage } = reply.error;
+  return status >= 500 && serverMessage === undefined;
+}
+
 /** Where a wait has to be chosen after a failure that says nothing of the server. */
 export function failureClassOf(verdict: Verdict): FailureClass {
   return verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
@@ -154,9 +173,9 @@ export const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422
 function refusalVerdict(error: ConductorError): Verdict {
   const status = error.status ?? 0;
   if (status === 401 || (status === 403 && error.serverMessage === undefined)) return "unauthorized";
-  if (status === 403 || ABOUT_THE_REQUEST.has(status)) return "neutral";
   if (error.retryable && status !== 500) return "overloaded";
   // An answer in Conductor's own words: it is there, and it is about this request.
   if (error.serverMessage !== undefined) return status === 500 ? "neutral" : "ok";
+  if (ABOUT_THE_REQUEST.has(status)) return "neutral";
   return "overloaded";
 }

@@ -17,7 +17,7 @@ import {
   type PollState,
 } from "./poll-strategy.js";
 import type { ReclaimSite } from "./reclaim.js";
-import { failureVerdict, type Permit } from "./server-gate.js";
+import { failureVerdict, mayBeLost, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { SlotWork } from "./slot-work.js";
 import { Slots } from "./slots.js";
@@ -270,7 +270,12 @@ export class TaskRunner implements ReclaimSite, PollMember {
   #step(): number {
     if (this.#state !== "polling" || this.#pollUntil !== undefined || this.#parts.delivery.isFull) return Infinity;
     const freeSlots = this.#slots.free;
-    if (freeSlots === 0) return Infinity;
+    if (freeSlots === 0) {
+      this.#isWaitingForHold = false;
+      // Reserved by a look is not taken.
+      if (this.#slots.used >= this.#slots.concurrency) this.#parts.coordinator.release(this);
+      return Infinity;
+    }
     const { clock, gate } = this.#shared;
     const waitMs = this.#notBefore - clock.now();
     if (waitMs > 0) return waitMs;
@@ -283,7 +288,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#failingSince = undefined;
       return Infinity;
     }
-    const permit = gate.admit();
+    const permit = gate.admit("poll");
     if ("waitMs" in permit) return permit.waitMs;
     this.#lookNext = false;
     void this.#poll(nextPoll(state, { freeSlots, longPollMs, isProbe: permit.isProbe }), permit);
@@ -337,14 +342,21 @@ export class TaskRunner implements ReclaimSite, PollMember {
   #polled(plan: PollPlan, permit: Permit, { handOuts, malformed }: Polled, durationMs: number, isMain: boolean): void {
     const { clock, events, log } = this.#shared;
     const { taskDefName: taskType } = this.config;
-    this.#lastPollAt = clock.now();
-    this.#failingSince = undefined;
     const isNonsense = malformed > 0 && handOuts.length === 0;
     permit.report(isNonsense ? "overloaded" : "ok");
     this.#refusals = 0;
-    this.#parts.repeatLog.succeeded(`polling ${this.queueName}`);
-    if (malformed > 0)
-      log.error({ taskType, malformed }, "the server handed out tasks without ids; nobody can report on them");
+    const polling = `polling ${this.queueName}`;
+    const nobodys = "the server handed out tasks without ids; nobody can report on them";
+    if (isNonsense) {
+      this.#failingSince ??= clock.now();
+      this.#lastPollError = nobodys;
+      this.#parts.repeatLog.failed(polling, { taskType, malformed }, nobodys);
+    } else {
+      this.#lastPollAt = clock.now();
+      this.#failingSince = undefined;
+      this.#parts.repeatLog.succeeded(polling);
+      if (malformed > 0) log.error({ taskType, malformed }, nobodys);
+    }
     let useful = 0;
     for (const [index, handOut] of handOuts.entries()) {
       if (this.#work.receive(handOut, index < plan.count)) useful += 1;
@@ -378,7 +390,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       const failureClass = reply.error.status === 403 ? "unauthorized" : "overloaded";
       this.#notBefore = clock.now() + backoffMs(failureClass, this.#refusals, random, reply.error.retryAfterMs);
     }
-    if (reply.kind === "maybeApplied") {
+    if (mayBeLost(reply)) {
       this.#parts.delivery.suspect();
       this.#parts.reclaim.lost(this, until);
     }

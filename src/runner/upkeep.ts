@@ -1,14 +1,19 @@
 import type { TaskResult, TaskStatus } from "../conductor/types.js";
 import type { RepeatLog } from "../telemetry/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../worker/errors.js";
+import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
-import { failureVerdict, isGone } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { marginMs, taskTimes } from "./task-times.js";
 
 /** How often a long-running task is looked up on the server, in ms: it never tells a worker that a task was cancelled. */
 const CANCELLATION_CHECK_MS = 10_000;
-/** Between two attempts to extend a lease, in ms. */
+/** Looks at the same time, of all tasks: results, which travel in the same lane, must not queue behind looks that hang. */
+const MAX_LOOKS = 16;
+/** One that finds no room comes again after this long, and up to twice that, in ms. */
+const NO_ROOM_MS = 250;
+/** Between two attempts to extend a lease at least, in ms; more with each that was refused. */
 const LEASE_RETRY_MS = 500;
 /** The least time an attempt gets, however little is left of the lease, in ms. */
 const MIN_ATTEMPT_MS = 500;
@@ -31,6 +36,8 @@ interface Care {
   leaseDueAt: number;
   /** The one attempt that was made although the gate was closed, since the lease was extended last. */
   hasPassedGate: boolean;
+  /** Attempts in a row to extend the lease that failed. */
+  failures: number;
   cancellationCheckAt: number;
   /** Requests under way; neither waits for the other. */
   extending: Promise<void> | undefined;
@@ -47,6 +54,7 @@ export class Upkeep {
   readonly #requestTimeoutMs: number;
   readonly #cancellationCheckMs: number;
   readonly #cares = new WeakMap<InFlightTask, Care>();
+  #looks = 0;
 
   constructor(
     shared: Shared,
@@ -77,6 +85,7 @@ export class Upkeep {
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
       hasPassedGate: false,
+      failures: 0,
       // Tasks that began together are not all looked up at once.
       cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
       extending: undefined,
@@ -190,12 +199,15 @@ export class Upkeep {
     const patienceMs = isOver ? Infinity : Math.max(leftMs / 2, MIN_ATTEMPT_MS);
     const deadlineMs = Math.min(this.#requestTimeoutMs, patienceMs);
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
-    if (!("waitMs" in permit)) permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    const failure = reply.kind === "answered" ? undefined : failureVerdict(reply);
+    const retryAfterMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
+    if (!("waitMs" in permit)) permit.report(failure ?? "ok", retryAfterMs);
     if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
     if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
     if (reply.kind === "answered") {
       care.hasPassedGate = false;
+      care.failures = 0;
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
       if (events.has("leaseExtended")) events.emit("leaseExtended", entry.ids);
@@ -205,7 +217,14 @@ export class Upkeep {
       this.#cancelled(entry, "the server does not know the task any more");
       return;
     }
-    care.leaseDueAt = clock.now() + LEASE_RETRY_MS;
+    // One that is refused for what it is does not close the gate: it must keep itself from coming again and again.
+    care.failures += 1;
+    const failureClass = reply.error.status === 403 ? "unauthorized" : failureClassOf(failure ?? "neutral");
+    const waitMs = backoffMs(failureClass, care.failures, this.#shared.random, retryAfterMs);
+    // While the lease can be saved, a part of what is left of it at most.
+    const stillLeftMs = entry.leaseEndsAt - clock.now();
+    const longestMs = stillLeftMs > 0 ? stillLeftMs / 4 : Infinity;
+    care.leaseDueAt = clock.now() + Math.max(LEASE_RETRY_MS, Math.min(waitMs, longestMs));
     this.#repeatLog.failed(
       EXTENDING,
       { ...entry.ids, err: reply.error, leaseLeftMs: Math.round(entry.leaseEndsAt - clock.now()) },
@@ -214,14 +233,22 @@ export class Upkeep {
   }
 
   async #checkCancellation(entry: InFlightTask, care: Care): Promise<void> {
-    const { clock, gate, api, table } = this.#shared;
+    const { clock, gate, api, table, random } = this.#shared;
+    if (this.#looks >= MAX_LOOKS) {
+      care.cancellationCheckAt = clock.now() + NO_ROOM_MS * (1 + random());
+      return;
+    }
     const permit = gate.admit();
     if ("waitMs" in permit) {
       care.cancellationCheckAt = clock.now() + Math.max(permit.waitMs, 10);
       return;
     }
-    const reply = await api.get(entry.task.taskId);
-    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply));
+    this.#looks += 1;
+    const reply = await api.get(entry.task.taskId).finally(() => {
+      this.#looks -= 1;
+    });
+    const retryAfterMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
+    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply), retryAfterMs);
     care.cancellationCheckAt = clock.now() + this.#cancellationCheckMs;
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED.has(reply.value.status)) {

@@ -53,6 +53,8 @@ const CONFIGURATION_ERRORS = new Set([
  */
 export class Journal implements ResultKeeper {
   readonly #options: JournalOptions;
+  /** Claimed, and not opened yet: no descriptor was left, or the disk did not answer. Whether each owner is certainly dead. */
+  readonly #unread = new Map<string, boolean>();
   readonly #repeatLog: RepeatLog;
   readonly #own: OwnFile;
   readonly #folder: Folder;
@@ -173,10 +175,14 @@ export class Journal implements ResultKeeper {
     const { id } = this.#own;
     const key = "looking for journals of dead processes";
     try {
+      for (const [name, isCertain] of this.#unread) this.#takeOver(name, isCertain, sink);
       for (const left of this.#folder.findLeft(id)) {
         if (this.#legacies.size >= MAX_LEGACIES) break;
         const name = this.#folder.claim(left, id);
-        if (name !== undefined) this.#takeOver(name, left.isCertain, sink);
+        if (name === undefined) continue;
+        // Ours from now on: nobody else looks at it while we live.
+        this.#unread.set(name, left.isCertain);
+        this.#takeOver(name, left.isCertain, sink);
       }
       this.#repeatLog.succeeded(key);
     } catch (error) {
@@ -192,6 +198,7 @@ export class Journal implements ResultKeeper {
       this.#legacies.delete(legacy);
     };
     const legacy = new Legacy({ name, folder: this.#folder, sink, log, now: () => clock.now(), onDone });
+    this.#unread.delete(name);
     this.#legacies.add(legacy);
     if (legacy.owner !== undefined) onAdopted?.({ ...legacy.owner, isCertain });
     legacy.feed();

@@ -33,6 +33,8 @@ export class Legacy {
   #underWay = 0;
   #isFeeding = false;
   #isClosed = false;
+  /** The last read failed, which is said once. */
+  #isUnreadable = false;
   /** Undefined: the header was damaged. */
   readonly owner: Omit<DeadOwner, "isCertain"> | undefined;
 
@@ -58,7 +60,13 @@ export class Legacy {
     if (this.#isFeeding || this.#isClosed) return;
     this.#isFeeding = true;
     try {
-      while (this.#waiting.length > 0 && this.#options.sink.hasRoomForLegacy) this.#handOver(this.#waiting.shift());
+      for (let next; (next = this.#waiting[0]) !== undefined && this.#options.sink.hasRoomForLegacy;) {
+        const line = this.#bytes(next);
+        // It is still in the file: the next look may be luckier.
+        if (line === undefined) break;
+        this.#waiting.shift();
+        this.#handOver(next, line);
+      }
     } finally {
       this.#isFeeding = false;
     }
@@ -81,10 +89,8 @@ export class Legacy {
     }
   }
 
-  #handOver(place: Place | undefined): void {
-    if (place === undefined) return;
-    const { meta } = place;
-    const parcel = this.#read(place);
+  #handOver({ meta }: Place, line: Buffer): void {
+    const parcel = parcelOf(line);
     if (parcel === undefined) {
       const { taskType, taskId, workflowInstanceId } = meta;
       this.#options.log.error({ taskType, taskId, workflowInstanceId }, "a result in a journal can no longer be read");
@@ -103,18 +109,18 @@ export class Legacy {
     this.#options.sink.deliverLegacy({ entry, parcel, kept: { isOnDisk: true, synced: undefined, strike } });
   }
 
-  #read({ offset, length }: Place): Parcel | undefined {
+  #bytes({ offset, length }: Place): Buffer | undefined {
     const line = Buffer.alloc(length);
     try {
       readSync(this.#fd, line, 0, length, offset);
-    } catch {
+      this.#isUnreadable = false;
+      return line;
+    } catch (error) {
+      const { log, name } = this.#options;
+      if (!this.#isUnreadable) log.error({ file: name, err: error }, "reading a journal failed; trying again");
+      this.#isUnreadable = true;
       return undefined;
     }
-    const decoded = decodeLine(line);
-    if (decoded?.kind !== "p") return undefined;
-    const body = bodyOf(decoded.payload);
-    const result = parseJson(body);
-    return isObject(result) ? { result: result as unknown as TaskResult, body } : undefined;
   }
 
   #write(n: number): void {
@@ -148,6 +154,14 @@ export class Legacy {
     if (this.#known.size > 0) log.info({ file: name }, "all that a dead process had left has been dealt with");
     onDone();
   }
+}
+
+function parcelOf(line: Buffer): Parcel | undefined {
+  const decoded = decodeLine(line);
+  if (decoded?.kind !== "p") return undefined;
+  const body = bodyOf(decoded.payload);
+  const result = parseJson(body);
+  return isObject(result) ? { result: result as unknown as TaskResult, body } : undefined;
 }
 
 /** As much of the task as a report on it needs. */

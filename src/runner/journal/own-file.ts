@@ -99,7 +99,7 @@ export class OwnFile {
       taskType: worker.taskDefName,
       taskId: task.taskId,
       workflowInstanceId: task.workflowInstanceId,
-      workerId: worker.workerId,
+      workerId: entry.ownerId,
       pollCount: task.pollCount,
       retryCount: task.retryCount,
     };

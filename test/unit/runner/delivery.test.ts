@@ -346,3 +346,104 @@ test("a chained task that is none of ours to run leaves by its own door", async 
   expect(updates).toContain("odd FAILED_WITH_TERMINAL_ERROR");
   expect(world.group.status).toMatchObject({ inFlight: 0, runners: [{ running: 0 }] });
 });
+
+test.each([
+  ["403 in Conductor's words", 1, refused(403, "no access to a")],
+  ["403 in Conductor's words", 10, refused(403, "no access to a")],
+  ["500, retryable", 10, refused(500, "the lock is taken", { retryable: true })],
+])(
+  "results that are refused for what they are (%s, %i of them) do not keep the gate shut",
+  async (_name, count, reply) => {
+    const done: string[] = [];
+    const world = createScriptedWorld(
+      [
+        workerConfig("a", () => ({}), { concurrency: 20 }),
+        workerConfig("b", (_input, ctx) => {
+          done.push(ctx.taskId);
+          return {};
+        }),
+      ],
+      (model) => ({
+        update: async (taskId, body) => {
+          if (!taskId.startsWith("a") || model.fate("update") !== "ok") return model.update(taskId, body);
+          await world.sleep(1);
+          return reply;
+        },
+      }),
+    );
+    for (let i = 0; i < count; i += 1) world.server.push(`a${i}`, "a", { responseTimeoutSeconds: 3600 });
+    world.group.start();
+    await world.clock.advanceAsync(20_000);
+    world.server.fate = () => "unavailable";
+    await world.clock.advanceAsync(60_000);
+    world.server.fate = () => "ok";
+    world.server.push("b1", "b");
+    await world.clock.advanceAsync(12_000);
+    expect(done).toEqual(["b1"]);
+    expect(world.group.status.serverReachable).toBe(true);
+  },
+);
+
+test("task types that the server refuses to us do not keep the others waiting after an outage", async () => {
+  const done: string[] = [];
+  let isAway = false;
+  const types = Array.from({ length: 30 }, (_, i) => workerConfig(`forbidden${i}`, () => ({})));
+  const b = workerConfig("b", (_input, ctx) => {
+    done.push(ctx.taskId);
+    return {};
+  });
+  const world = createScriptedWorld(
+    [...types, b],
+    (model) => ({
+      pollBatch: async (request) => {
+        if (!isAway && request.taskType === "b") return model.pollBatch(request);
+        await world.sleep(1);
+        return isAway ? refused(503) : refused(403, "no access to this task type");
+      },
+    }),
+    { maxHeldPolls: 100 },
+  );
+  world.group.start();
+  await world.clock.advanceAsync(60_000);
+  isAway = true;
+  await world.clock.advanceAsync(120_000);
+  isAway = false;
+  world.server.push("b1", "b");
+  await world.clock.advanceAsync(12_000);
+  expect(done).toEqual(["b1"]);
+});
+
+test("looking after results that a late extension may have undone waits for the server like everybody else", async () => {
+  const TASKS = 200;
+  let looks = 0;
+  let isAway = false;
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(6_000), { concurrency: TASKS, executionTimeoutMs: 110_000 })],
+    (model) => ({
+      update: async (taskId, body) => {
+        if (parse(body).extendLease !== true) return model.update(taskId, body);
+        await world.sleep(900);
+        return lostAnswer();
+      },
+      get: (taskId) => {
+        looks += 1;
+        return model.get(taskId);
+      },
+    }),
+  );
+  world.server.fate = () => (isAway ? "notSent" : "ok");
+  for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });
+  world.group.start();
+  for (let i = 0; i < 200 && world.server.count("COMPLETED") < TASKS; i += 1) await world.clock.advanceAsync(50);
+  isAway = true;
+  looks = 0;
+  await world.clock.advanceAsync(30_000);
+  expect(looks).toBeLessThan(60);
+  expect(world.group.status.inFlight).toBe(TASKS);
+  // It was undone while nobody could look: that is found out when the server is back, however long it was away.
+  world.server.tasks.get("t7")!.status = "IN_PROGRESS";
+  isAway = false;
+  await world.clock.advanceAsync(10_000);
+  expect(world.server.count("COMPLETED")).toBe(TASKS);
+  expect(world.group.status.inFlight).toBe(0);
+});

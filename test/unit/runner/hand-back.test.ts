@@ -112,8 +112,9 @@ test("a task that the server does not know any more is moot, without a word of h
   expect(world.group.status.inFlight).toBe(0);
 });
 
-test("is given up after a minute without an answer; the slot was free long before", async () => {
-  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0 }))], () => ({
+test("waits for a server that is away as long as the task is ours; the slot was free long before", async () => {
+  const output = { page: 7 };
+  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0, output }))], () => ({
     update: async () => {
       await world.sleep(1);
       return unreachable();
@@ -121,13 +122,43 @@ test("is given up after a minute without an answer; the slot was free long befor
   }));
   const undeliverable = record(world, "taskUndeliverable");
   world.group.start();
-  world.server.push("a", "t");
+  world.server.push("a", "t", { responseTimeoutSeconds: 300 });
   await world.clock.advanceAsync(1_000);
   expect(world.group.status).toMatchObject({ inFlight: 1, runners: [{ running: 0 }] });
-  await world.clock.advanceAsync(58_000);
+  await world.clock.advanceAsync(297_000);
+  expect(undeliverable).toEqual([]);
+  await world.clock.advanceAsync(5_000);
+  expect(undeliverable).toMatchObject([{ taskId: "a", result: { status: "IN_PROGRESS", outputData: output } }]);
+  expect(world.group.status.inFlight).toBe(0);
+});
+
+test("is given up after a minute by a server that is there and does not take it", async () => {
+  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0 }))], () => ({
+    update: async () => {
+      await world.sleep(1);
+      return refused(403, "no access");
+    },
+  }));
+  const undeliverable = record(world, "taskUndeliverable");
+  world.group.start();
+  world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
+  await world.clock.advanceAsync(59_000);
   expect(undeliverable).toEqual([]);
   await world.clock.advanceAsync(4_000);
-  expect(undeliverable).toMatchObject([{ taskId: "a", result: undefined }]);
+  expect(undeliverable).toMatchObject([{ taskId: "a" }]);
+});
+
+test("gets through when the server was away for minutes, after a look", async () => {
+  const { world, sent } = createHandBackWorld([]);
+  let isAway = true;
+  world.server.fate = (request) => (isAway && request !== "poll" ? "notSent" : "ok");
+  await world.clock.advanceAsync(180_000);
+  expect(world.group.status.inFlight).toBe(1);
+  isAway = false;
+  sent.length = 0;
+  await world.clock.advanceAsync(5_000);
+  expect(sent).toEqual(["get", "update"]);
+  expect(world.server.updates).toMatchObject([{ callbackAfterSeconds: 600, outputData: { page: 2 } }]);
   expect(world.group.status.inFlight).toBe(0);
 });
 

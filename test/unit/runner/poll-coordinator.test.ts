@@ -6,7 +6,11 @@ import { answered, createScriptedWorld, refused } from "./support.js";
 function createRationedWorld(
   types: number,
   maxHeldPolls: number,
-  overrides: { sizesRefused?: boolean; overrunMs?: number } = {},
+  overrides: {
+    sizesRefused?: boolean;
+    refusal?: () => ReturnType<typeof refused> | undefined;
+    overrunMs?: number;
+  } = {},
 ) {
   let held = 0;
   let mostHeld = 0;
@@ -35,7 +39,8 @@ function createRationedWorld(
       queueSizes: async (names) => {
         sizeRequests += 1;
         await world.sleep(1);
-        if (overrides.sizesRefused === true) return refused(403, "no");
+        const refusal = overrides.sizesRefused === true ? refused(403, "no") : overrides.refusal?.();
+        if (refusal !== undefined) return refusal;
         const waiting = (name: string) =>
           [...world.server.tasks.values()].filter(
             ({ task, status }) => task.taskType === name && status === "SCHEDULED",
@@ -88,6 +93,31 @@ describe("held polls are rationed", () => {
     expect(counts().mostHeld).toBe(4);
   });
 
+  test("a server that fails over the sizes once goes on being asked for them", async () => {
+    let asked = 0;
+    const refusal = () => (++asked === 3 ? refused(500, "a bad moment", { retryable: true }) : undefined);
+    const { world, counts } = createRationedWorld(40, 4, { refusal });
+    await world.clock.advanceAsync(60_000);
+    expect(counts().sizeRequests).toBeGreaterThan(50);
+  });
+
+  test.each([403, 404, 500])("sizes that were refused (%i) are asked for again after ten minutes", async (status) => {
+    let mayTell = false;
+    const { world, done, counts } = createRationedWorld(12, 4, {
+      refusal: () => (mayTell ? undefined : refused(status, "no")),
+    });
+    await world.clock.advanceAsync(300_000);
+    expect(counts().sizeRequests).toBeLessThanOrEqual(3);
+    mayTell = true;
+    await world.clock.advanceAsync(320_000);
+    const before = counts().sizeRequests;
+    await world.clock.advanceAsync(60_000);
+    expect(counts().sizeRequests - before).toBeGreaterThan(40);
+    for (let i = 0; i < 12; i += 1) world.server.push(`task-${i}`, `t${i}`);
+    await world.clock.advanceAsync(2_500);
+    expect(done).toHaveLength(12);
+  });
+
   test("a delayed task that becomes due is found although the size does not change", async () => {
     const { world, done } = createRationedWorld(6, 2);
     await world.clock.advanceAsync(5_000);
@@ -111,4 +141,38 @@ describe("held polls are rationed", () => {
     await world.clock.advanceAsync(70_000);
     expect(counts().held).toBeGreaterThan(few);
   });
+});
+
+test.each([true, false])("a type that is full lets others have its hold (sizes refused: %s)", async (isRefused) => {
+  const done: string[] = [];
+  const world = createScriptedWorld(
+    [
+      workerConfig("a", () => world.sleep(1_800_000), { executionTimeoutMs: 3_000_000 }),
+      workerConfig("b", async (_input, ctx) => {
+        await world.sleep(5_000);
+        done.push(ctx.taskId);
+      }),
+    ],
+    (model) => ({
+      queueSizes: async (names) => {
+        await world.sleep(1);
+        const size = (name: string) =>
+          [...model.tasks.values()].filter(({ task, status }) => task.taskType === name && status === "SCHEDULED");
+        return isRefused
+          ? refused(403, "no")
+          : answered(Object.fromEntries(names.map((name) => [name, size(name).length])));
+      },
+    }),
+    { maxHeldPolls: 1 },
+  );
+  world.group.start();
+  await world.clock.advanceAsync(10_000);
+  world.server.push("b1", "b", { responseTimeoutSeconds: 3600 });
+  await world.clock.advanceAsync(3_000);
+  world.server.push("a1", "a", { responseTimeoutSeconds: 3600 });
+  await world.clock.advanceAsync(30_000);
+  expect(done).toEqual(["b1"]);
+  world.server.push("b2", "b", { responseTimeoutSeconds: 3600 });
+  await world.clock.advanceAsync(15_000);
+  expect(done).toEqual(["b1", "b2"]);
 });

@@ -194,3 +194,30 @@ test("a finished result in a journal is worth more than a failure: that hand-out
     expect.objectContaining({ taskId: "older", ...FAILED }),
   ]);
 });
+
+test("a hand-back for a dead process whose request was lost is sent again: the server still shows it as that one's", async () => {
+  const { world, give, takeOver } = afterDeath();
+  give("a");
+  let isFirst = true;
+  world.server.fate = (request) => {
+    if (request !== "update" || !isFirst) return "ok";
+    isFirst = false;
+    return "lostRequest";
+  };
+  await takeOver({ tasks: [held("a", { state: "received" })] });
+  await world.clock.advanceAsync(20_000);
+  expect(isFirst).toBe(false);
+  expect(world.server.tasks.get("a")?.status).toBe("SCHEDULED");
+});
+
+test("a thousand tasks of a dead process are ended within seconds, and a look that hangs holds up no other", async () => {
+  const { world, give } = afterDeath();
+  const names = Array.from({ length: 1_000 }, (_, i) => `t${i}`);
+  for (const name of names) give(name);
+  world.server.latencyMs = () => 20;
+  const get = world.server.get.bind(world.server);
+  world.server.get = (taskId) => (taskId === "t0" ? new Promise(() => {}) : get(taskId));
+  void world.group.takeOver({ id: 1, tasks: names.map((name) => held(name)), pollers: [], reason: REASON });
+  await world.clock.advanceAsync(10_000);
+  expect(world.server.count("FAILED")).toBe(999);
+});

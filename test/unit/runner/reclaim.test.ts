@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { WorkerConfig } from "../../../src/config/types.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
 import { answered, createScriptedWorld, lostAnswer, refused } from "./support.js";
 
 const RESPONSE_TIMEOUT = { responseTimeoutSeconds: 3600 };
@@ -170,4 +170,126 @@ test("a queue that is too long is not searched", async () => {
   };
   await world.clock.advanceAsync(30_000);
   expect(asked).toBe(0);
+});
+
+test("a suspect that is gone when it is looked at says nothing about the search", async () => {
+  const warnings: string[] = [];
+  let lost = 0;
+  let isGone = false;
+  const world = createScriptedWorld(
+    [workerConfig("t", () => ({}))],
+    (model) => ({
+      get: (taskId) => {
+        if (taskId !== "a" || isGone) return model.get(taskId);
+        isGone = true;
+        world.server.tasks.delete("a");
+        return Promise.resolve(refused(404, "No such task found by id: a"));
+      },
+    }),
+    { log: { ...silentLogger, warn: (_: object, text: string) => warnings.push(text) } },
+  );
+  world.server.fate = (request) => (request === "poll" && lost-- > 0 ? "lostAnswer" : "ok");
+  world.server.push("a", "t", RESPONSE_TIMEOUT);
+  lost = 1;
+  world.group.start();
+  await world.clock.advanceAsync(20_000);
+  expect(isGone).toBe(true);
+  world.server.push("b", "t", RESPONSE_TIMEOUT);
+  lost = 1;
+  await world.clock.advanceAsync(30_000);
+  expect(world.server.tasks.get("b")?.status).toBe("COMPLETED");
+  expect(warnings.filter((text) => text.includes("does not allow"))).toEqual([]);
+});
+
+test("a search that was not allowed is tried again for an answer that is lost much later", async () => {
+  const { world, executed } = loseThePoll();
+  world.server.queueSizes = () => Promise.resolve(refused(404)); // of a proxy, while the server is replaced
+  await world.clock.advanceAsync(20_000);
+  expect(executed).toEqual([]);
+  world.server.queueSizes = () => Promise.resolve(answered({}));
+  await world.clock.advanceAsync(600_000);
+  let isFirst = true;
+  world.server.fate = (request) => {
+    if (request !== "poll" || !isFirst) return "ok";
+    isFirst = false;
+    return "lostAnswer";
+  };
+  await world.clock.advanceAsync(20_000);
+  expect(executed).toEqual(["a"]);
+});
+
+test("answers that are lost one after the other do not put the search off for ever", async () => {
+  let polls = 0;
+  const world = createScriptedWorld([workerConfig("t", () => ({}), { longPollMs: 5_000 })], (model) => ({
+    pollBatch: async (request) => {
+      polls += 1;
+      if (polls === 1) await model.pollBatch(request);
+      else if (request.timeoutMs === 0) return answered({ handOuts: [], malformed: 0 });
+      await world.sleep(1_000);
+      return lostAnswer();
+    },
+  }));
+  world.server.push("a", "t", RESPONSE_TIMEOUT);
+  world.group.start();
+  await world.clock.advanceAsync(30_000);
+  expect(world.server.updates).toMatchObject([{ taskId: "a", status: "IN_PROGRESS" }]);
+});
+
+test("a search that is given up says so, once", async () => {
+  const warnings: string[] = [];
+  let isFirst = true;
+  const world = createScriptedWorld(
+    [workerConfig("t", () => ({}))],
+    () => ({ pending: () => Promise.resolve(refused(500, "out of memory")) }),
+    { log: { ...silentLogger, warn: (_: object, text: string) => warnings.push(text) } },
+  );
+  world.server.fate = (request) => {
+    if (request !== "poll" || !isFirst) return "ok";
+    isFirst = false;
+    return "lostAnswer";
+  };
+  world.server.push("a", "t", RESPONSE_TIMEOUT);
+  world.group.start();
+  await world.clock.advanceAsync(120_000);
+  expect(warnings.filter((text) => text.includes("given up"))).toHaveLength(1);
+});
+
+test.each([500, 502, 503, 504, 524])(
+  "a gateway's %i instead of the answer to a poll is an answer that was lost",
+  async (status) => {
+    let polls = 0;
+    const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
+      pollBatch: async (request) => {
+        const reply = await model.pollBatch(request);
+        polls += 1;
+        return polls === 1 ? refused(status) : reply;
+      },
+    }));
+    world.server.push("a", "t", RESPONSE_TIMEOUT);
+    world.group.start();
+    await world.clock.advanceAsync(10_000);
+    expect(world.server.count("COMPLETED")).toBe(1);
+    expect(world.server.violations).toEqual([]);
+  },
+);
+
+test("a gateway's 504 instead of the answer to an update that carried a task is a lost answer as well", async () => {
+  const world = createWorld([workerConfig("t", () => ({}))]);
+  const updateV2 = world.server.updateV2.bind(world.server);
+  let chained = 0;
+  world.server.updateV2 = async (body) => {
+    chained += 1;
+    if (chained > 1) return updateV2(body);
+    world.server.fate = () => "lostAnswer";
+    const reply = updateV2(body);
+    world.server.fate = () => "ok";
+    await reply;
+    return refused(504);
+  };
+  for (let i = 0; i < 5; i += 1) world.server.push(`a${i}`, "t", RESPONSE_TIMEOUT);
+  world.group.start();
+  await world.clock.advanceAsync(15_000);
+  expect(chained).toBeGreaterThan(0);
+  expect(world.server.count("COMPLETED")).toBe(5);
+  expect(world.server.violations).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BOARD_LAYOUT, createHeartbeatBoard } from "../../../src/liveness/board.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
 import { answered, createScriptedWorld, drain, handOut, never, parse, record, refused } from "./support.js";
 
 /** A server that gives the scripted answers to polls, one after the other, then holds them empty. */
@@ -350,4 +350,24 @@ test("the status says what a runner does", async () => {
   expect(runner.status.lastPollAgoMs).toBeLessThan(1_000);
   await drain(world);
   expect(runner.status.state).toBe("stopped");
+});
+
+test("polls that bring nothing but tasks without ids fail: said once, and seen in the status", async () => {
+  const lines: string[] = [];
+  const write = (_: object, message: string) => lines.push(message);
+  const world = createScriptedWorld(
+    [workerConfig("t", () => ({}))],
+    () => ({
+      pollBatch: async () => {
+        await world.sleep(1);
+        return answered({ handOuts: [], malformed: 1 });
+      },
+    }),
+    { log: { ...silentLogger, warn: write, error: write } },
+  );
+  world.group.start();
+  await world.clock.advanceAsync(600_000);
+  expect(lines.length).toBeLessThan(12);
+  expect(world.group.status.runners[0]!.lastPollAgoMs).toBeUndefined();
+  expect(world.group.status.runners[0]!.pollsFailing?.forMs).toBeGreaterThan(590_000);
 });

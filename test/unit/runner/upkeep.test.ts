@@ -255,3 +255,72 @@ describe("a cancellation", () => {
     expect(world.group.status.runners[0]!.running).toBe(0);
   });
 });
+
+test.each([
+  ["403", refused(403, "no access")],
+  ["500", refused(500, "boom")],
+  ["409", refused(409, "conflict")],
+])(
+  "extensions that are refused for what they are (%s) come less and less often, though the gate is open",
+  async (_name, reply) => {
+    const TASKS = 50;
+    let attempts = 0;
+    const world = createScriptedWorld(
+      [workerConfig("t", () => world.sleep(100_000), { concurrency: TASKS, executionTimeoutMs: 110_000 })],
+      (model) => ({
+        update: async (taskId, body) => {
+          if (parse(body).extendLease !== true) return model.update(taskId, body);
+          attempts += 1;
+          await world.sleep(2);
+          return reply;
+        },
+      }),
+    );
+    for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });
+    world.group.start();
+    await world.clock.advanceAsync(65_000);
+    expect(attempts / TASKS).toBeGreaterThan(3);
+    expect(attempts / TASKS).toBeLessThan(24);
+  },
+);
+
+test("Retry-After in the answer to an extension or a look is obeyed by everybody", async () => {
+  const limited = { ...refused(429, undefined, { retryAfterMs: 20_000 }) };
+  const sentAt: number[] = [];
+  let isLimited = false;
+  const say = async () => {
+    isLimited = true;
+    sentAt.push(world.clock.now());
+    await world.sleep(1);
+    return limited;
+  };
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(60_000), { executionTimeoutMs: 100_000, concurrency: 2 })],
+    (model) => ({ get: say, update: say, pollBatch: (request) => (isLimited ? say() : model.pollBatch(request)) }),
+  );
+  world.server.push("a", "t", { responseTimeoutSeconds: 120 });
+  world.group.start();
+  await world.clock.advanceAsync(25_000);
+  expect(sentAt).toHaveLength(1);
+});
+
+test("looks that hang are few, however many tasks run: they share a lane with the results", async () => {
+  let looks = 0;
+  let most = 0;
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(50_000), { concurrency: 300, executionTimeoutMs: 100_000 })],
+    () => ({
+      get: async () => {
+        most = Math.max(most, ++looks);
+        await world.sleep(10_000);
+        looks -= 1;
+        return failed("maybeApplied", "DEADLINE_EXCEEDED");
+      },
+    }),
+  );
+  for (let i = 0; i < 300; i += 1) world.server.push(`t${i}`, "t");
+  world.group.start();
+  await world.clock.advanceAsync(40_000);
+  expect(most).toBeGreaterThan(4);
+  expect(most).toBeLessThanOrEqual(16);
+});

@@ -1,7 +1,9 @@
 import {
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
@@ -9,8 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../../src/clock.js";
+import { Folder } from "../../../../src/runner/journal/folder.js";
 import { END_LINE } from "../../../../src/runner/journal/format.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { DeadOwner } from "../../../../src/runner/journal/keeper.js";
@@ -101,6 +104,48 @@ describe("the journal of a dead process", () => {
     expect(sink.taskIds).toHaveLength(5);
     strikeAll(sink);
     expect(names(dir)).toHaveLength(1);
+  });
+
+  test("that cannot be opened at once is tried again", async () => {
+    const dir = folderWith(journalBytes(headerOf(), 2));
+    const spy = vi.spyOn(Folder.prototype, "open").mockImplementation((name) => {
+      if (name.endsWith(".journal")) return openSync(path.join(dir, name), "r+");
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    });
+    const { sink, clock } = adopt(dir);
+    expect(names(dir).some((name) => name.endsWith(".claimed"))).toBe(true);
+    await clock.advanceAsync(60_000);
+    spy.mockRestore();
+    expect(sink.taken).toEqual([]);
+    await clock.advanceAsync(60_000);
+    expect(sink.taskIds).toEqual(["task-1", "task-2"]);
+    strikeAll(sink);
+    expect(names(dir)).toHaveLength(1);
+  });
+
+  test("that cannot be read for a while loses nothing", async () => {
+    const dir = folderWith(journalBytes(headerOf(), 2));
+    const opened: number[] = [];
+    const spy = vi.spyOn(Folder.prototype, "open").mockImplementation((name) => {
+      opened.push(openSync(path.join(dir, name), "r+"));
+      return opened.at(-1)!;
+    });
+    const lines: string[] = [];
+    const log = { ...silentLogger, error: (_: object, message: string) => lines.push(message) };
+    const { sink, clock } = adopt(dir, { log }, 0);
+    spy.mockRestore();
+    const [fd] = opened;
+    closeSync(fd!);
+    sink.room = 5;
+    await clock.advanceAsync(20_000);
+    expect(sink.taken).toEqual([]);
+    expect(lines).toEqual(["reading a journal failed; trying again"]);
+    // The lowest number that is free.
+    const claimed = names(dir).find((name) => name.endsWith(".claimed"))!;
+    expect(openSync(path.join(dir, claimed), "r+")).toBe(fd);
+    await clock.advanceAsync(10_000);
+    expect(sink.taskIds).toEqual(["task-1", "task-2"]);
+    strikeAll(sink);
   });
 
   test("that its new owner leaves in turn is taken over by the next, without what has left meanwhile", () => {

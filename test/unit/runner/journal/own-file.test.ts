@@ -48,6 +48,17 @@ describe("the journal of this process", () => {
     expect(bytes.toString("utf8", place!.offset, place!.offset + place!.length)).toContain(parcel.body);
   });
 
+  test.each([
+    ["dead", "dead"],
+    [7, "me"],
+  ])("has the owner that the server shows, who may have died (workerId %j)", (workerId, owner) => {
+    const dir = temporaryFolder();
+    const entry = entryOf({ taskId: "a", pollCount: 1, workerId: workerId as string }, { workerId: "me" });
+    openJournal(dir).journal.keep(entry, parcelOf("a", {}));
+    const [place] = scanBytes(readFileSync(onlyFile(dir))).live.values();
+    expect(place!.meta.workerId).toBe(owner);
+  });
+
   test("has it no more when it is struck out; a second time changes nothing", () => {
     const dir = temporaryFolder();
     const { journal } = openJournal(dir);
