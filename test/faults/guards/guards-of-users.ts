@@ -78,8 +78,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     shape: "unhandled rejection",
     test: PROCESS_WIDE,
     file: "handler-life.ts",
-    code: "this.#ending = this.group.evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS);",
-    broken: "this.#ending = Promise.resolve();",
+    code: "void this.#evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS).then(() => {",
+    broken: "void Promise.resolve().then(() => {",
   },
   {
     name: "A process that ends waits for its polls: a retry may come to them",
@@ -208,7 +208,7 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     shape: "for less than a lease",
     test: ENDED,
     file: "runner/upkeep.ts",
-    code: "care.leaseDueAt = clock.now() + LEASE_RETRY_MS;",
+    code: "care.leaseDueAt = clock.now() + Math.max(LEASE_RETRY_MS, Math.min(waitMs, longestMs));",
     broken: "care.leaseDueAt = clock.now() + 60_000;",
   },
 ];
