@@ -262,6 +262,15 @@ export const GUARDS: readonly Guard[] = [
     broken: "",
   },
   {
+    name: "A gateway's error may stand for an answer that was lost",
+    fault: 21,
+    shape: "504 to a poll",
+    test: UPDATES,
+    file: "runner/server-gate.ts",
+    code: "return status >= 500 && serverMessage === undefined;",
+    broken: "return false;",
+  },
+  {
     name: "A refused result becomes a failure that says why",
     fault: 22,
     shape: "400 on update",

@@ -158,6 +158,43 @@ describe.concurrent("an update is applied, and its answer is lost", () => {
   );
 });
 
+describe.concurrent("a gateway answers in the server's stead", () => {
+  for (const [variant, path] of [
+    ["504 to a poll that took tasks along", "*/tasks/poll/batch/*"],
+    ["502 to an update-v2 that took a task along", "*/tasks/update-v2"],
+  ] as const) {
+    fault(
+      { number: 21, group, name: "a gateway's error for an answer", variant, boundMs, guard: "a lost answer, too" },
+      async (run) => {
+        const world = await run.world({ gateway: true, worker: { concurrency: 2, execute: () => sleep(20) } });
+        let lost = 0;
+        world.gateway.use(
+          http.all(path, async ({ request }) => {
+            const answer = await world.gateway.forward(request);
+            const text = await answer.text();
+            const hasTask = text.includes('"taskId"');
+            if (hasTask && lost === 0) {
+              lost += 1;
+              return HttpResponse.html("<html>timeout</html>", { status: path.includes("poll") ? 504 : 502 });
+            }
+            return new HttpResponse(answer.status === 204 ? null : text, {
+              status: answer.status,
+              headers: { "content-type": answer.headers.get("content-type") ?? "text/plain" },
+            });
+          }),
+        );
+        const ids = await backlog(world, 20);
+        await until(() => lost === 1);
+        run.injected();
+        await run.worksAgain(world);
+        await world.done(ids, 20_000);
+        expect(world.seen("taskReclaimed").length, "tasks that were in the lost answer").toBeGreaterThanOrEqual(1);
+        return "The server had handed tasks out, and somebody on the way said otherwise: they were found by their workerId, given back, and run once.";
+      },
+    );
+  }
+});
+
 describe.concurrent("updates that are refused for what they are", () => {
   for (const [name, answer] of [
     [
