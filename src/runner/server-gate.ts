@@ -12,6 +12,9 @@ const FORGOTTEN_PROBE_MS = 60_000;
 /** After a probe that told nothing, polls may go this much before everybody else, in ms: what they are told is never nothing. */
 const POLLS_FIRST_MS = 250;
 
+/** What cannot wait for the next probe may be one itself, for everybody, this often at most, in ms. */
+const URGENT_EVERY_MS = 500;
+
 /** Leave to send one request. Settled exactly once, by `report`. */
 export interface Permit {
   readonly startedAt: number;
@@ -38,6 +41,7 @@ export class ServerGate {
   /** The last probe told nothing: results that are refused for what they are must not keep the gate shut by turns. */
   #pollsFirst = false;
   #lastOkAt: number | undefined;
+  #lastUrgentAt = -Infinity;
 
   constructor(clock: Clock, random: () => number) {
     this.#clock = clock;
@@ -70,6 +74,25 @@ export class ServerGate {
     if (this.#probingSince !== undefined && now - this.#probingSince < FORGOTTEN_PROBE_MS) return { waitMs: 1_000 };
     this.#probingSince = now;
     return this.#permit(now, true);
+  }
+
+  /**
+   * For what {@link admit} would let go too late: one more probe, beside the backoff and without a say in it, for its
+   * success lets everybody through and its failure is no news.
+   */
+  admitUrgent(): Permit | { readonly waitMs: number } {
+    const now = this.#clock.now();
+    const waitMs = this.#lastUrgentAt + URGENT_EVERY_MS - now;
+    if (waitMs > 0) return { waitMs };
+    this.#lastUrgentAt = now;
+    const permit = this.#permit(now, false);
+    return {
+      startedAt: now,
+      isProbe: true,
+      report: (verdict, retryAfterMs) => {
+        permit.report(verdict === "ok" || retryAfterMs !== undefined ? verdict : "neutral", retryAfterMs);
+      },
+    };
   }
 
   #permit(startedAt: number, isProbe: boolean): Permit {

@@ -34,8 +34,6 @@ interface Care {
   readonly deadlineReason: string;
   readonly responseTimeoutMs: number;
   leaseDueAt: number;
-  /** The one attempt that was made although the gate was closed, since the lease was extended last. */
-  hasPassedGate: boolean;
   /** Attempts in a row to extend the lease that failed. */
   failures: number;
   cancellationCheckAt: number;
@@ -84,7 +82,6 @@ export class Upkeep {
       deadlineReason,
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
-      hasPassedGate: false,
       failures: 0,
       // Tasks that began together are not all looked up at once.
       cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
@@ -177,15 +174,13 @@ export class Upkeep {
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
       return;
     }
-    const permit = gate.admit();
+    let permit = gate.admit();
+    // Others can wait for the server, and so can a lease that is over; one that would end meanwhile cannot.
+    const cannotWait = "waitMs" in permit && !isOver && permit.waitMs >= leftMs - marginMs(care.responseTimeoutMs);
+    if (cannotWait) permit = gate.admitUrgent();
     if ("waitMs" in permit) {
-      // Others can wait for the server, and so can a lease that is over; one that would end meanwhile is tried for once.
-      const isLastChance = !isOver && !care.hasPassedGate && permit.waitMs >= leftMs - marginMs(care.responseTimeoutMs);
-      if (!isLastChance) {
-        care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
-        return;
-      }
-      care.hasPassedGate = true;
+      care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
+      return;
     }
     const { taskId, workflowInstanceId } = entry.task;
     const extension: TaskResult = {
@@ -201,12 +196,11 @@ export class Upkeep {
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
     const failure = reply.kind === "answered" ? undefined : failureVerdict(reply);
     const retryAfterMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
-    if (!("waitMs" in permit)) permit.report(failure ?? "ok", retryAfterMs);
+    permit.report(failure ?? "ok", retryAfterMs);
     if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
     if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
     if (reply.kind === "answered") {
-      care.hasPassedGate = false;
       care.failures = 0;
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;

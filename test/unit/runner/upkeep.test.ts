@@ -145,14 +145,30 @@ describe("while the server is away", () => {
     for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });
     world.group.start();
     await world.clock.advanceAsync(68_000);
-    // All find out together, each lease is tried for once more before it ends; from then on one request asks for all.
+    // All find out together; from then on one request at a time asks for all, two a second while leases end.
     const whileAway = attemptedAt.filter((at) => at >= 4_000 && at < 64_000);
     expect(whileAway.length).toBeGreaterThanOrEqual(TASKS);
-    expect(whileAway.length).toBeLessThan(3 * TASKS);
+    expect(whileAway.length).toBeLessThan(2 * TASKS);
+    expect(attemptedAt.filter((at) => at > 6_000 && at < 10_000).length).toBeGreaterThanOrEqual(6);
     expect(lines.filter((line) => line.includes("lease")).length).toBeLessThan(5);
     expect(extendedAt.filter((at) => at >= 64_000 && at < 67_000)).toHaveLength(TASKS);
     await world.clock.advanceAsync(30_000);
     expect(world.server.count("COMPLETED")).toBe(TASKS);
+  });
+
+  test("a lease that would end is tried for until its end, and all that wait are extended when that gets through", async () => {
+    const world = createScriptedWorld(
+      [workerConfig("t", () => world.sleep(30_000), { concurrency: TASKS, executionTimeoutMs: 120_000 })],
+      () => ({}),
+    );
+    const extendedAt: number[] = [];
+    world.events.on("leaseExtended", () => extendedAt.push(world.clock.now()));
+    // By then one request in two seconds is made for everybody, and the next would come too late.
+    world.server.fate = () => (world.clock.now() >= 1_500 && world.clock.now() < 9_300 ? "notSent" : "ok");
+    for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });
+    world.group.start();
+    await world.clock.advanceAsync(12_000);
+    expect(extendedAt.filter((at) => at >= 9_300 && at < 10_000)).toHaveLength(TASKS);
   });
 
   test("a lease that is over is extended with the whole request timeout: there is nothing left to hurry for", async () => {
