@@ -77,7 +77,7 @@ export function encodeStrike(n: number): Buffer {
 }
 
 /** Always the same bytes: the end of a file can be compared with it. */
-export const END_LINE = encodeLine("e", "");
+export const END_LINE: Buffer = encodeLine("e", "");
 
 /** A line without its line break; undefined for what was not written whole, or was changed since. */
 export function decodeLine(line: Buffer): { readonly kind: LineKind; readonly payload: Buffer } | undefined {

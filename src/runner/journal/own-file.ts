@@ -5,7 +5,6 @@ import {
   fsyncSync,
   ftruncateSync,
   futimesSync,
-  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -20,6 +19,7 @@ import type { Parcel } from "../outcome.js";
 import { encodeHeader, encodeResult, encodeStrike, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";
 import { GroupSync } from "./group-sync.js";
 import type { KeptResult } from "./keeper.js";
+import { makeFolder } from "./make-folder.js";
 
 /** When a file is written anew with what is live in it. */
 export interface CompactionLimits {
@@ -265,7 +265,7 @@ export class OwnFile {
   /** A new file with all that is live takes the old one's place, or there is only the old one. */
   #rewrite(id: string): void {
     const { dir, header, fsync } = this.#options;
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeFolder(dir);
     const temporary = path.join(dir, `${id}.new`);
     const fd = openSync(temporary, CREATE, 0o600);
     let size = 0;
