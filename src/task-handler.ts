@@ -212,7 +212,10 @@ export class TaskHandler {
     for (const runner of this.#runners(taskDefName)) runner.resume();
   }
 
-  /** Changes how many tasks of a type run at once, from now on. Tasks that run already go on. */
+  /**
+   * Changes how many tasks of a type run at once, from now on. Tasks that run already go on. Throws `RangeError` when it
+   * is no integer from 1 to 10000.
+   */
   setConcurrency(taskDefName: string, concurrency: number): void {
     for (const runner of this.#runners(taskDefName)) runner.setConcurrency(concurrency);
   }

@@ -21,6 +21,9 @@ export type Check<T> = (answer: Answered) => T | undefined;
 
 const CONDUCTOR_WORDS = /^(No such (task|workflow)|Task not found for taskId)/i;
 
+/** How many validation errors a message repeats. */
+const MAX_DETAILS = 5;
+
 /** Statuses that say "not now". */
 const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 
@@ -67,7 +70,8 @@ function faultError(request: HttpRequest, exchange: Exclude<Exchange, Answered>)
 
 function refusal(request: HttpRequest, answer: Answered): ConductorError {
   const body = conductorErrorBody(answer);
-  const said = body?.message ?? `an answer of ${describeBody(answer)}`;
+  const said =
+    body === undefined ? `an answer of ${describeBody(answer)}` : body.message + details(body.validationErrors);
   return new ConductorError({
     code: "SERVER_REFUSED",
     message: `HTTP ${answer.status}: ${said}`,
@@ -79,6 +83,18 @@ function refusal(request: HttpRequest, answer: Answered): ConductorError {
     ...(body?.validationErrors === undefined ? {} : { validationErrors: body.validationErrors }),
     ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
   });
+}
+
+/** "Validation failed, check below errors for detail." alone is no help; what is below stands in a field of its own. */
+function details(validationErrors: unknown): string {
+  if (!Array.isArray(validationErrors)) return "";
+  const lines = (validationErrors as unknown[])
+    .filter(isObject)
+    .map(({ path, message }) => [path, message].filter((text) => typeof text === "string" && text !== "").join(": "))
+    .filter((line) => line !== "");
+  const shown = lines.slice(0, MAX_DETAILS).map((line) => (line.length > 200 ? `${line.slice(0, 200)}…` : line));
+  const more = lines.length > MAX_DETAILS ? `; and ${lines.length - MAX_DETAILS} more` : "";
+  return shown.length === 0 ? "" : ` ${shown.join("; ")}${more}`;
 }
 
 function malformed(request: HttpRequest, answer: Answered): ConductorError {

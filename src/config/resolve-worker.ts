@@ -5,12 +5,15 @@ import { resolveRegisterTaskDef } from "./resolve-task-def.js";
 import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Found, type Kind } from "./parse.js";
 import type { WorkerConfig } from "./types.js";
 
+/** Of one task type in one process. Far more would not even fit into the server's `count`, and every poll would fail. */
+export const MAX_CONCURRENCY = 10_000;
+
 export const DEFAULT_LONG_POLL_MS = 2000;
 
 /** Node's timers cannot be longer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const concurrencyKind = integer(1, 10_000);
+const concurrencyKind = integer(1, MAX_CONCURRENCY);
 const longPollKind = integer(0, 5000, " (ms; the server refuses to hold a poll for longer)");
 const executionTimeoutKind = decimal(
   (value) => value > 0 && value <= MAX_TIMER_MS,
@@ -109,7 +112,11 @@ function shapeProblem(entry: unknown, index: number): string | undefined {
   const label = `workers[${index}]`;
   if (entry === undefined) return `${label} is undefined: is its import misspelt or circular?`;
   if (typeof entry === "function") {
-    return `${label} is a function: wrap it, defineWorker({ taskDefName: "…", execute: ${entry.name || "fn"} })`;
+    const name = entry.name || "fn";
+    return (
+      `${label} is a function: wrap it, defineWorker({ taskDefName: "…", execute: ${name} }), ` +
+      `or { taskDefName: "…", execute: ${name} } if it takes the whole task, as with the official SDK`
+    );
   }
   if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
     return `${label} must be made by defineWorker({ taskDefName, execute }), got ${quote(entry)}`;

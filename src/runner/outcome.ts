@@ -8,7 +8,13 @@ import type { InFlightTask } from "./in-flight.js";
 
 /** What became of an execution, as a value. */
 export type Outcome =
-  | { readonly kind: "completed"; readonly output: JsonObject; readonly logs?: readonly TaskLog[] }
+  | {
+      readonly kind: "completed";
+      readonly output: JsonObject;
+      readonly logs?: readonly TaskLog[];
+      /** Where the function has put the output itself. */
+      readonly storagePath?: string;
+    }
   | {
       readonly kind: "inProgress";
       readonly callbackAfterSeconds: number;
@@ -26,6 +32,7 @@ export type Outcome =
       readonly stack?: string;
       readonly output?: JsonObject;
       readonly logs?: readonly TaskLog[];
+      readonly storagePath?: string;
     }
   /** The worker stops, and the task goes back to the queue. */
   | { readonly kind: "handBack" }
@@ -72,11 +79,13 @@ export function returnedTaskResult(value: unknown): Outcome {
   }
   const output = result.outputData ?? {};
   const logs = Array.isArray(result.logs) ? { logs: (result.logs as unknown[]).map(asTaskLog) } : {};
+  const { externalOutputPayloadStoragePath: at } = result as { externalOutputPayloadStoragePath?: unknown };
+  const more = { ...logs, ...(typeof at === "string" && at !== "" ? { storagePath: at } : {}) };
   const reason =
     asReason(result.reasonForIncompletion) ?? `the worker returned ${describe(result.status)} without a reason`;
   switch (result.status) {
     case "COMPLETED":
-      return { kind: "completed", output, ...logs };
+      return { kind: "completed", output, ...more };
     case "IN_PROGRESS":
       return {
         kind: "inProgress",
@@ -86,9 +95,9 @@ export function returnedTaskResult(value: unknown): Outcome {
       };
     case "FAILED":
     case "CANCELED":
-      return { kind: "failed", terminal: false, reason, output, ...logs };
+      return { kind: "failed", terminal: false, reason, output, ...more };
     case "FAILED_WITH_TERMINAL_ERROR":
-      return { kind: "failed", terminal: true, reason, output, ...logs };
+      return { kind: "failed", terminal: true, reason, output, ...more };
     case undefined:
     default:
       return {
@@ -217,6 +226,7 @@ function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "comple
   if (outcome.logs !== undefined) logs = [...outcome.logs, ...(logs ?? [])];
   if (outcome.kind === "failed") result.reasonForIncompletion = clip(outcome.reason, MAX_REASON_CHARACTERS);
   if (logs !== undefined) result.logs = joinLogs(logs);
+  if (outcome.storagePath !== undefined) result.externalOutputPayloadStoragePath = outcome.storagePath;
   return result;
 }
 

@@ -1,6 +1,8 @@
 import type { Polled } from "../conductor/task-api.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Task } from "../conductor/types.js";
+import { quote } from "../config/parse.js";
+import { MAX_CONCURRENCY } from "../config/resolve-worker.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatCell, LoopPhase } from "../liveness/board.js";
 import { backoffMs } from "./backoff.js";
@@ -146,10 +148,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#wakeup.wake();
   }
 
-  /** Takes effect at once for new tasks. Throws `RangeError` for what is no whole number from 1 up. */
+  /** Takes effect at once for new tasks. Throws `RangeError` for what the option `concurrency` does not take. */
   setConcurrency(concurrency: number): void {
-    if (!Number.isInteger(concurrency) || concurrency < 1) {
-      throw new RangeError(`concurrency must be a whole number from 1 up, got ${String(concurrency)}`);
+    if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+      throw new RangeError(`concurrency must be an integer from 1 to ${MAX_CONCURRENCY}, got ${quote(concurrency)}`);
     }
     this.#slots.concurrency = concurrency;
     this.#wakeup.wake();

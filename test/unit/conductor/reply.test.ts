@@ -56,7 +56,7 @@ describe("a refusal", () => {
       status: 400,
       serverMessage: "bad",
       validationErrors,
-      message: "POST /tasks/{taskId}: HTTP 400: bad",
+      message: "POST /tasks/{taskId}: HTTP 400: bad taskId: empty",
     });
   });
 
@@ -121,4 +121,15 @@ test("parseJson never throws", () => {
     undefined,
     undefined,
   ]);
+});
+
+test("a message says what the server found wrong, field by field, and is not longer than needed", () => {
+  const wrong = (validationErrors: unknown) =>
+    errorOf(json({ status: 400, message: "Validation failed.", validationErrors }, 400)).error.message;
+  const entry = { path: "update.name", message: "must not be empty", invalidValue: "secret" };
+  expect(wrong([entry, { message: "too many" }])).toBe(
+    "POST /tasks/{taskId}: HTTP 400: Validation failed. update.name: must not be empty; too many",
+  );
+  expect(wrong(Array.from({ length: 7 }, () => entry))).toMatch(/; and 2 more$/);
+  for (const odd of [[], [null, 5, {}], "x", {}]) expect(wrong(odd)).toMatch(/HTTP 400: Validation failed\.$/);
 });

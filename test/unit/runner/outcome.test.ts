@@ -215,6 +215,18 @@ describe("what a function of the official SDK's shape returned", () => {
     expect(returnedTaskResult(inProgress({ callbackAfterSeconds: 1 }))).toMatchObject({ kind: "inProgress" });
   });
 
+  test.each(["COMPLETED", "FAILED", "FAILED_WITH_TERMINAL_ERROR"] as const)(
+    "%s: the output that the function has put into external storage itself is not lost",
+    (status) => {
+      const externalOutputPayloadStoragePath = "out/a.json";
+      expect(resultOf(returnedTaskResult({ status, externalOutputPayloadStoragePath }))).toMatchObject({
+        status,
+        externalOutputPayloadStoragePath,
+      });
+      expect(resultOf(returnedTaskResult({ status }))).not.toHaveProperty("externalOutputPayloadStoragePath");
+    },
+  );
+
   test("its logs are sent, before those of the context, joined to ten", () => {
     const entry = entryOf();
     entry.context = new TaskContextImpl(entry, new FakeClock(), silentLogger);

@@ -168,7 +168,7 @@ describe("concurrency", () => {
     expect(world.server.violations).toEqual([]);
   });
 
-  test.each([0, -1, 1.5, NaN, Infinity, "3"])("of %s is refused", (concurrency) => {
+  test.each([0, -1, 1.5, NaN, Infinity, "3", 10_001, 2 ** 40])("of %s is refused", (concurrency) => {
     const world = createWorld([workerConfig("t", () => ({}))]);
     expect(() => world.group.runners[0]!.setConcurrency(concurrency as number)).toThrow(RangeError);
   });
