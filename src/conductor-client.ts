@@ -17,6 +17,7 @@ export interface ConductorClientOptions extends UncountedClientOptions {
 
 /** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
 export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
+  if (typeof (options as unknown) !== "object" || (options as unknown) === null) return createUncountedClient(options);
   const { registry, ...others } = options;
   if (registry === undefined) return createUncountedClient(others);
   if (!isMetricsRegistry(registry)) throw new ConfigurationError(["option registry must be a prom-client Registry"]);

@@ -1,4 +1,6 @@
+import { statSync } from "node:fs";
 import { hostname } from "node:os";
+import path from "node:path";
 import { systemClock } from "./clock.js";
 import { MetadataClient } from "./conductor/metadata-client.js";
 import { createTaskApi } from "./conductor/task-api.js";
@@ -267,6 +269,11 @@ export class HandlerLife {
 
   #startWatchdog(): void {
     if (!this.#watchesStalls) return;
+    const { stallReportFile } = this.#config;
+    if (stallReportFile !== undefined && !isFolder(path.dirname(stallReportFile))) {
+      const message = "stallReportFile is in a folder that is not there: unless somebody makes it, no report is kept";
+      this.log.warn({ stallReportFile }, message);
+    }
     this.#watchdog = watch({
       board: this.#board,
       stallMs: this.#stallMs,
@@ -357,4 +364,12 @@ async function withTimeout(work: Promise<unknown>, timeoutMs: number): Promise<v
   });
   await Promise.race([work.catch(() => undefined), timeout]);
   clearTimeout(timer);
+}
+
+function isFolder(name: string): boolean {
+  try {
+    return statSync(name).isDirectory();
+  } catch {
+    return false;
+  }
 }

@@ -6,16 +6,25 @@ export function parse<T extends ParseArgsConfig>(config: T): ReturnType<typeof p
   try {
     return parseArgs(config);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    // Node's own advice about "--" is not ours: what comes after it belongs to the script.
+    const said =
+      error instanceof Error ? error.message.replace(/\. To specify a positional argument.*$/s, "") : String(error);
+    throw new UsageError(`${said}; ostinato --help tells the options`);
   }
 }
 
 /** A whole number within limits; undefined when the option was not given. */
-export function wholeNumber(name: string, given: string | undefined, min: number, max: number): number | undefined {
+export function wholeNumber(
+  name: string,
+  given: string | undefined,
+  min: number,
+  max: number,
+  or = "",
+): number | undefined {
   if (given === undefined) return undefined;
   const value = /^\d+$/.test(given) ? Number(given) : NaN;
   if (!(value >= min && value <= max)) {
-    throw new UsageError(`--${name} must be a number from ${min} to ${max}, got ${given}`);
+    throw new UsageError(`--${name} must be a number from ${min} to ${max}${or}, got ${given === "" ? '""' : given}`);
   }
   return value;
 }

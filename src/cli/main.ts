@@ -4,6 +4,10 @@ import { HELP } from "./help.js";
 import { UsageError } from "./usage-error.js";
 
 async function main([command, ...args]: string[]): Promise<void> {
+  if ((command === "run" || command === "dev") && asksForHelp(args)) {
+    console.log(HELP);
+    return;
+  }
   switch (command) {
     case "run":
       await (await import("./run.js")).run(args);
@@ -26,6 +30,13 @@ async function main([command, ...args]: string[]): Promise<void> {
     default:
       throw new UsageError(`there is no command ${command}\n\n${HELP}`);
   }
+}
+
+/** `ostinato run --help`; what comes after -- is the script's. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const own = end === -1 ? args : args.slice(0, end);
+  return own.includes("--help") || own.includes("-h");
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

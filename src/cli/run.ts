@@ -56,7 +56,8 @@ export function runOptions(args: readonly string[]): SuperviseOptions {
     script,
     args: end === -1 ? [] : args.slice(end + 1),
     execArgv: [...process.execArgv, ...(values["node-arg"] ?? [])],
-    processes: processes === "auto" ? "auto" : (wholeNumber("processes", processes, 1, MAX_PROCESSES) ?? 1),
+    processes:
+      processes === "auto" ? "auto" : (wholeNumber("processes", processes, 1, MAX_PROCESSES, ", or auto") ?? 1),
     ...(adminPort === undefined ? {} : { adminPort }),
     ...(adminHost === undefined ? {} : { adminHost }),
     ...(drainTimeoutMs === undefined ? {} : { drainTimeoutMs }),

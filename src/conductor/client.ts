@@ -1,6 +1,8 @@
 import { systemClock } from "../clock.js";
+import { didYouMean } from "../config/nearest.js";
+import { decimal, find, quote, type Env } from "../config/parse.js";
 import { resolveAuth } from "../config/resolve-auth.js";
-import { DEFAULT_SERVER_URL, parseServerUrl } from "../config/server-url.js";
+import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "../config/server-url.js";
 import type { AuthOptions } from "../config/types.js";
 import { ConfigurationError } from "../errors.js";
 import { authenticated } from "../http/authenticated-transport.js";
@@ -24,7 +26,10 @@ export interface ConductorClientOptions {
    * `CONDUCTOR_AUTH_KEY` and `CONDUCTOR_AUTH_SECRET` win, both together.
    */
   auth?: AuthOptions;
-  /** Total time for one request, in ms, waiting for a connection and for a token included. Default 10000. */
+  /**
+   * Total time for one request, in ms, waiting for a connection and for a token included. Default 10000. (Here
+   * `CONDUCTOR_REQUEST_TIMEOUT_MS` is not read: it is for workers.)
+   */
   requestTimeoutMs?: number;
 }
 
@@ -37,7 +42,18 @@ export interface ConductorClient extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+/** The one list of the options, with the one of `ConductorClientOptions` beside it; the compiler holds it to the interface. */
+const OPTIONS = { serverUrl: true, auth: true, requestTimeoutMs: true, registry: true } satisfies Record<
+  keyof ConductorClientOptions | "registry",
+  true
+>;
+
+/** Node's timers cannot be longer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const requestTimeoutKind = decimal(
+  (value) => value > 0 && value <= MAX_TIMER_MS,
+  `a number of milliseconds above 0 and up to ${MAX_TIMER_MS}`,
+);
 
 /**
  * Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong.
@@ -45,19 +61,26 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
  * @param sink who is told of each request and each start; nobody by default.
  */
 export function createConductorClient(options: ConductorClientOptions = {}, sink?: ClientSink): ConductorClient {
-  const fromEnv = process.env.CONDUCTOR_SERVER_URL?.trim();
-  const given = fromEnv !== undefined && fromEnv !== "" ? fromEnv : (options.serverUrl ?? DEFAULT_SERVER_URL);
-  const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
-  const problems = new Set<string>();
-  const parsed = parseServerUrl(given);
-  if ("problem" in parsed) problems.add(`serverUrl ${parsed.problem}`);
-  if (!(Number.isFinite(requestTimeoutMs) && requestTimeoutMs > 0)) {
-    problems.add(`requestTimeoutMs must be a number of milliseconds above 0, got ${String(requestTimeoutMs)}`);
+  const given: unknown = options;
+  if (typeof given !== "object" || given === null) {
+    const hint = typeof given === "string" ? `; write { serverUrl: ${quote(given)} }` : "";
+    throw new ConfigurationError([`the client must be given its options as an object, got ${quote(given)}${hint}`]);
   }
+  const problems = new Set<string>();
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(OPTIONS, name))
+      problems.add(`option ${name} does not exist${didYouMean(name, Object.keys(OPTIONS))}`);
+  }
+  const parsed = findServerUrl(options.serverUrl, process.env, problems);
+  const { value: requestTimeoutMs } = find(
+    requestTimeoutKind,
+    { env: {}, variables: [], option: "option requestTimeoutMs", code: options.requestTimeoutMs, fallback: 10_000 },
+    problems,
+  );
   const { value: credentials } = resolveAuth(options.auth, process.env, problems);
-  if (!("url" in parsed) || problems.size > 0) throw new ConfigurationError([...problems]);
+  if (parsed === undefined || problems.size > 0) throw new ConfigurationError([...problems]);
 
-  const plain = told(createTransport({ baseUrl: parsed.url }), sink);
+  const plain = told(createTransport({ baseUrl: parsed }), sink);
   const transport =
     credentials === undefined ? plain : authenticated(plain, { credentials, clock: systemClock, requestTimeoutMs });
   const close = () => transport.close();
@@ -68,6 +91,17 @@ export function createConductorClient(options: ConductorClientOptions = {}, sink
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** As a `TaskHandler` finds it. Undefined: what is wrong is in `problems`. */
+function findServerUrl(code: unknown, env: Env, problems: Set<string>): string | undefined {
+  const option = "option serverUrl";
+  const variables = ["CONDUCTOR_SERVER_URL"];
+  const found = find(serverUrlText, { env, variables, option, code, fallback: DEFAULT_SERVER_URL }, problems);
+  const parsed = parseServerUrl(found.value);
+  if ("url" in parsed) return parsed.url;
+  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
+  return undefined;
 }
 
 function told(transport: Transport, sink: ClientSink | undefined): Transport {

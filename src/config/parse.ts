@@ -8,6 +8,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
 export interface Kind<T> {
   /** Goes after "must be". */
   readonly expected: string;
+  /** The same for a value in code, where that is less. */
+  readonly expectedInCode?: string;
   /** The value may hold a secret: a message names its type only. */
   readonly concealed?: true;
   /** Reads the text of a variable, already trimmed and not empty. */
@@ -44,6 +46,7 @@ export function decimal(accepts: (value: number) => boolean, expected: string): 
 /** `true|1|yes|on` or `false|0|no|off` in a variable, in any case; a boolean in code. */
 export const flag: Kind<boolean> = {
   expected: "true, 1, yes or on, or false, 0, no or off",
+  expectedInCode: "true or false",
   fromText: (text) => {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
     return /^(false|0|no|off)$/i.test(text) ? false : undefined;
@@ -101,22 +104,22 @@ export function find<T, F extends T | undefined>(
     const source: Source = `env ${name}`;
     const value = kind.fromText(found);
     if (value !== undefined) return { value, source, wrong: false };
-    problems.add(complaint(kind, `environment variable ${name}`, found));
+    problems.add(complaint(kind, kind.expected, `environment variable ${name}`, found));
     return { value: from.fallback, source, wrong: true };
   }
   if (from.code !== undefined && !isBlank(from.code)) {
     const value = kind.fromCode(from.code);
     if (value !== undefined) return { value, source: "code", wrong: false };
-    problems.add(complaint(kind, from.option, from.code));
+    problems.add(complaint(kind, kind.expectedInCode ?? kind.expected, from.option, from.code));
     return { value: from.fallback, source: "code", wrong: true };
   }
   return { value: from.fallback, source: "default", wrong: false };
 }
 
-function complaint(kind: Kind<unknown>, what: string, got: unknown): string {
+function complaint(kind: Kind<unknown>, expected: string, what: string, got: unknown): string {
   const shown = kind.concealed ? `a value of type ${typeof got}` : quote(got);
   const hint = got === null ? "; leave it out for the default" : "";
-  return `${what} must be ${kind.expected}, got ${shown}${hint}`;
+  return `${what} must be ${expected}, got ${shown}${hint}`;
 }
 
 /** True for an empty or all-blank string, which means "not set" everywhere. */

@@ -247,11 +247,18 @@ function checkRegistry(registry: unknown, problems: Set<string>): void {
 }
 
 function checkLogger(logger: unknown, problems: Set<string>): void {
-  if (logger === undefined) return;
+  const problem = loggerProblem(logger);
+  if (problem !== undefined) problems.add(problem);
+}
+
+/** What is wrong with the option `logger`, if anything is. */
+export function loggerProblem(logger: unknown): string | undefined {
+  if (logger === undefined) return undefined;
   const missing =
     typeof logger === "object" && logger !== null
       ? ["debug", "info", "warn", "error"].filter((level) => typeof Reflect.get(logger, level) !== "function")
       : ["debug", "info", "warn", "error"];
-  if (missing.length > 0)
-    problems.add(`option logger must be a pino logger or of its shape; it lacks ${missing.join(", ")}`);
+  return missing.length === 0
+    ? undefined
+    : `option logger must be a pino logger or of its shape; it lacks ${missing.join(", ")}`;
 }

@@ -1,5 +1,7 @@
 import { statSync } from "node:fs";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { quote } from "../config/parse.js";
 
 /** What decides whether a script can run; passed in, so that it can be tested. */
 export interface RunConditions {
@@ -15,9 +17,17 @@ export interface RunConditions {
 /** The script's absolute path, or what is wrong with it, in words for the user. */
 export type FoundScript = { readonly file: string } | { readonly problem: string };
 
-/** Finds the script and says whether this Node can run it. */
-export function findScript(script: string, conditions: RunConditions): FoundScript {
-  const file = path.resolve(script);
+/** Finds the script, a path or a `file:` URL, and says whether this Node can run it. */
+export function findScript(script: unknown, conditions: RunConditions): FoundScript {
+  if ((typeof script !== "string" && !(script instanceof URL)) || script === "")
+    return { problem: `name the module that starts the workers, by its path or a file: URL; got ${quote(script)}` };
+  let file: string;
+  try {
+    file = /^file:/i.test(String(script)) ? fileURLToPath(script) : path.resolve(String(script));
+  } catch (error) {
+    return { problem: `${String(script)} is no path: ${error instanceof Error ? error.message : String(error)}` };
+  }
+  if (file.includes("\0")) return { problem: `${quote(script)} is no path` };
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) return { problem: `there is no file ${file}` };
   if (!stats.isFile()) return { problem: `${file} is not a file; name the module that starts the workers` };

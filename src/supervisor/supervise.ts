@@ -1,7 +1,9 @@
 import cluster from "node:cluster";
 import { availableParallelism } from "node:os";
 import { systemClock } from "../clock.js";
-import { find, integer, oneOf, text } from "../config/parse.js";
+import { didYouMean } from "../config/nearest.js";
+import { find, integer, oneOf, quote, text } from "../config/parse.js";
+import { loggerProblem } from "../config/resolve.js";
 import { ConfigurationError } from "../errors.js";
 import type { AdminServer } from "../telemetry/admin/admin-server.js";
 import { createDefaultLogger } from "../telemetry/default-logger.js";
@@ -13,8 +15,8 @@ import { obeySignals } from "./signals.js";
 import { Supervisor, type SupervisorEnd, type SupervisorStatus } from "./supervisor.js";
 
 export interface SuperviseOptions {
-  /** The module that starts the workers, with `new TaskHandler({ … }).run()` or `start()`. */
-  script: string;
+  /** The module that starts the workers, with `new TaskHandler({ … }).run()` or `start()`: its path or `file:` URL. */
+  script: string | URL;
   /** The script's arguments. Default: none. */
   args?: readonly string[];
   /** Node's arguments for the script, as `--max-old-space-size=512`. Default: those of this process. */
@@ -84,14 +86,11 @@ export async function superviseWorkers(options: SuperviseOptions): Promise<Super
   });
   let admin: AdminServer | undefined;
   if (at !== undefined) {
-    try {
-      const { startSupervisorAdmin } = await import("./admin.js");
-      admin = await startSupervisorAdmin(supervisor, at);
-    } catch (error) {
-      // Nothing was started: another port may be tried.
-      isInUse = false;
+    const { startSupervisorAdmin } = await import("./admin.js");
+    admin = await startSupervisorAdmin(supervisor, at).catch((error: unknown) => {
+      isInUse = false; // nothing was started: it may be tried again
       throw error;
-    }
+    });
     log.info({ adminUrl: admin.url }, "health and metrics of all processes are answered");
   }
   const orders = {
@@ -138,8 +137,31 @@ interface Checked {
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
+/** The one list of the options; the compiler holds it to the interface. */
+const OPTIONS = {
+  script: true,
+  args: true,
+  execArgv: true,
+  processes: true,
+  env: true,
+  drainTimeoutMs: true,
+  startTimeoutMs: true,
+  adminPort: true,
+  adminHost: true,
+  logger: true,
+  signals: true,
+} satisfies Record<keyof SuperviseOptions, true>;
+
 function check(options: SuperviseOptions): Checked {
+  const given: unknown = options;
+  if (typeof given !== "object" || given === null)
+    throw new ConfigurationError([`superviseWorkers must be given its options, { script: "…" }, got ${quote(given)}`]);
   const problems = new Set<string>();
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(OPTIONS, name))
+      problems.add(`option ${name} does not exist${didYouMean(name, Object.keys(OPTIONS))}`);
+  }
+  checkShapes(options, problems);
   const { env } = process;
   const option = <K extends keyof SuperviseOptions>(name: K) => ({ option: `option ${name}`, code: options[name] });
   const auto = availableParallelism();
@@ -181,7 +203,8 @@ function check(options: SuperviseOptions): Checked {
     problems,
   );
   const nodeOptions = options.env?.NODE_OPTIONS ?? env.NODE_OPTIONS;
-  const found = findScript(options.script, currentConditions(options.execArgv ?? process.execArgv, nodeOptions));
+  const execArgv = isTexts(options.execArgv) ? options.execArgv : process.execArgv;
+  const found = findScript(options.script, currentConditions(execArgv, nodeOptions));
   if ("problem" in found) problems.add(`script: ${found.problem}`);
   if (problems.size > 0 || "problem" in found) throw new ConfigurationError([...problems]);
   return {
@@ -193,6 +216,25 @@ function check(options: SuperviseOptions): Checked {
     logLevel: logLevel.value,
     logFormat: logFormat.value,
   };
+}
+
+/** What `find` does not read. */
+function checkShapes({ args, execArgv, env, logger, signals }: SuperviseOptions, problems: Set<string>): void {
+  for (const [name, value] of Object.entries({ args, execArgv })) {
+    if (value !== undefined && !isTexts(value))
+      problems.add(`option ${name} must be an array of strings, got ${quote(value)}`);
+  }
+  const variables: unknown = env;
+  if (variables !== undefined && (typeof variables !== "object" || variables === null || Array.isArray(variables)))
+    problems.add(`option env must be an object of variables, got ${quote(variables)}`);
+  if (signals !== undefined && typeof signals !== "boolean")
+    problems.add(`option signals must be true or false, got ${quote(signals)}`);
+  const problem = loggerProblem(logger);
+  if (problem !== undefined) problems.add(problem);
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((entry) => typeof entry === "string");
 }
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;

@@ -16,7 +16,9 @@ test.each([
   [["run", "no-such-worker.js"], /^ostinato: script: there is no file \S+no-such-worker\.js$/],
   [["run", "test"], /is not a file; name the module that starts the workers/],
   [["run"], /^ostinato: run: which script\?/],
-  [["run", "x.js", "--procesess", "2"], /^ostinato: .*--procesess/],
+  [["run", "x.js", "--procesess", "2"], /^ostinato: Unknown option '--procesess'; ostinato --help tells the options$/],
+  [["run", "x.js", "--processes", "0"], /^ostinato: --processes must be a number from 1 to 512, or auto, got 0$/],
+  [["run", "x.js", "--", "--help"], /there is no file/],
   [["dev", "--queue", "fast"], /^ostinato: --queue must be one of patient, eager, instant, got fast/],
   [["dev", "--port", "1e3"], /^ostinato: --port must be a number from 0 to 65535, got 1e3/],
   [["walk"], /^ostinato: there is no command walk/],
@@ -28,8 +30,8 @@ test.each([
   expect(code).toBe(2);
 });
 
-test("--help names the commands", async () => {
-  const { code, stdout } = await run("--help");
+test.each([["--help"], ["run", "--help"], ["run", "x.js", "-h"], ["dev", "-h"]])("%s %s tells how", async (...args) => {
+  const { code, stdout } = await run(...args);
   expect(stdout).toMatch(/ run <script>[^]* dev /);
   expect(code).toBe(0);
 });

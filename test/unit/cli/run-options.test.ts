@@ -37,7 +37,7 @@ test("all of it; what comes after -- is the script's", () => {
 test.each([
   [[], /which script/],
   [["a.js", "b.js"], /arguments of the script go after --/],
-  [["a.js", "--processes", "0"], /--processes must be a number from 1 to 512, got 0/],
+  [["a.js", "--processes", "0"], /--processes must be a number from 1 to 512, or auto, got 0/],
   [["a.js", "--processes", "2x"], /--processes must be/],
   [["a.js", "--admin-port", "65536"], /--admin-port must be a number from 0 to 65535/],
   [["a.js", "--drain-timeout-ms=-1"], /--drain-timeout-ms must be/],

@@ -189,3 +189,9 @@ describe("the stall timeout", () => {
     expect(problemsOf({ workers: [worker("greet", { longPollMs: 6000 })], stallTimeoutSeconds: 1 })).toHaveLength(1);
   });
 });
+
+it("does not offer a word for a boolean that is only read from a variable", () => {
+  expect(problemsWith({ followWorkflows: "yes" })).toEqual(['option followWorkflows must be true or false, got "yes"']);
+  expect(inCode({ paused: 1 })).toEqual(["workers[0] (greet): paused must be true or false, got 1"]);
+  expect(inEnv("PAUSED", "maybe")).toEqual([expect.stringContaining("true, 1, yes or on, or false, 0, no or off")]);
+});

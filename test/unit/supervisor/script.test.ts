@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findScript, typeScriptProblem, type RunConditions } from "../../../src/supervisor/script.js";
 
@@ -33,6 +34,23 @@ describe("finding the script", () => {
     });
     expect(findScript(folder, conditions())).toEqual({ problem: expect.stringContaining(`${folder} is not a file`) });
   });
+});
+
+describe("naming the script", () => {
+  test("a file: URL is as good as a path", () => {
+    const url = new URL("../../../package.json", import.meta.url);
+    const file = fileURLToPath(url);
+    expect(findScript(url, conditions())).toEqual({ file });
+    expect(findScript(url.href, conditions())).toEqual({ file });
+    expect(findScript(new URL("https://example.com/worker.js"), conditions())).toHaveProperty("problem");
+  });
+
+  test.each([undefined, null, "", 5, {}, "a\0b", "file://host/worker.js?x"])(
+    "%j is a problem and no throw",
+    (script) => {
+      expect(findScript(script, conditions())).toHaveProperty("problem");
+    },
+  );
 });
 
 describe("TypeScript", () => {
