@@ -170,9 +170,16 @@ export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered"
   return "unreachable";
 }
 
-/** Conductor itself says that the task, or what it belongs to, is not there. A proxy's 404 says nothing of the kind. */
+/** However it is put: "No such task found by id: …", "Task not found". Not that a path or a resource is not there. */
+const GONE =
+  /no such (task|workflow)\b|\b(task|workflow)\b[^./]*\bnot found|(not|cannot) find (the |a )?(task|workflow)\b/i;
+
+/**
+ * Conductor itself says that the task, or what it belongs to, is not there. A 404 of a proxy, or of a gateway that has
+ * no route for the moment (with a message in JSON as well), says nothing of the kind.
+ */
 export function isGone(reply: Reply<unknown>): boolean {
-  return reply.kind === "refused" && reply.error.status === 404 && reply.error.serverMessage !== undefined;
+  return reply.kind === "refused" && reply.error.status === 404 && GONE.test(reply.error.serverMessage ?? "");
 }
 
 /**

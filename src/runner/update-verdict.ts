@@ -1,6 +1,6 @@
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Reply } from "../conductor/reply.js";
-import { ABOUT_THE_REQUEST } from "./server-gate.js";
+import { ABOUT_THE_REQUEST, isGone } from "./server-gate.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =
@@ -35,9 +35,9 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   }
   const status = error.status ?? 0;
   const said = error.serverMessage;
-  if (status === 404 && said !== undefined && /no such (task|workflow)/i.test(said)) return { kind: "gone" };
+  if (isGone(reply)) return { kind: "gone" };
   if (door === "v2" && (status === 404 || status === 405 || status === 501)) return { kind: "askV1" };
-  if (status === 404) return said === undefined ? { kind: "retry", strike: "none" } : { kind: "gone" };
+  if (status === 404) return { kind: "retry", strike: said === undefined ? "none" : "maybe" };
   // v2 answers 500 where v1 answers 400, and v1 tells which it is.
   if (status === 500) return { kind: "retry", strike: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
   if (status === 403) return { kind: "retry", strike: "maybe" };
