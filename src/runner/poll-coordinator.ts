@@ -92,7 +92,15 @@ export class PollCoordinator {
     next.wake();
   }
 
-  /** The member does not poll (full, paused, draining): its hold is somebody else's. */
+  /**
+   * The member has no free slot. Who is watched need not wait for its hold, and it may need it again in a moment; where
+   * task types take turns its turn is over.
+   */
+  full(member: PollMember): void {
+    if (!this.#mayWatch) this.release(member);
+  }
+
+  /** The member does not poll (paused, draining): its hold is somebody else's. */
   release(member: PollMember): void {
     if (!this.#holders.delete(member) || this.#stopped || this.#holders.size >= this.#allowed) return;
     const waiting = this.#members.filter((other) => other.isWaitingForHold && !this.#holders.has(other));

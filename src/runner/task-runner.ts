@@ -275,7 +275,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (freeSlots === 0) {
       this.#isWaitingForHold = false;
       // Reserved by a look is not taken.
-      if (this.#slots.used >= this.#slots.concurrency) this.#parts.coordinator.release(this);
+      if (this.#slots.used >= this.#slots.concurrency) this.#parts.coordinator.full(this);
       return Infinity;
     }
     const { clock, gate } = this.#shared;

@@ -176,3 +176,35 @@ test.each([true, false])("a type that is full lets others have its hold (sizes r
   await world.clock.advanceAsync(15_000);
   expect(done).toEqual(["b1", "b2"]);
 });
+
+test("a type that is full for a moment still has its hold afterwards, where the others' sizes are told", async () => {
+  const takenAfterMs: number[] = [];
+  let pushedAt = 0;
+  const world = createScriptedWorld(
+    [
+      workerConfig("busy", async () => {
+        takenAfterMs.push(world.clock.now() - pushedAt);
+        await world.sleep(50);
+      }),
+      workerConfig("idle", () => ({})),
+    ],
+    () => ({
+      queueSizes: async (names) => {
+        await world.sleep(1);
+        return answered(Object.fromEntries(names.map((name) => [name, 0])));
+      },
+    }),
+    { maxHeldPolls: 1 },
+  );
+  world.group.start();
+  await world.clock.advanceAsync(10_000);
+  for (let i = 0; i < 40; i += 1) {
+    pushedAt = world.clock.now();
+    world.server.push(`t${i}`, "busy", { responseTimeoutSeconds: 3600 });
+    await world.clock.advanceAsync(400);
+  }
+  await world.clock.advanceAsync(5_000);
+  // The first few find out who has the work.
+  expect(takenAfterMs).toHaveLength(40);
+  expect(Math.max(...takenAfterMs.slice(5))).toBeLessThan(300);
+});
