@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import { systemClock } from "./clock.js";
@@ -20,6 +19,7 @@ import { isUnderTestRunner, watch, type Watchdog } from "./liveness/watchdog.js"
 import { Journal } from "./runner/journal/journal.js";
 import type { DeadOwner } from "./runner/journal/keeper.js";
 import { predecessorOf } from "./runner/predecessor.js";
+import { isFolder } from "./runner/journal/make-folder.js";
 import { RunnerGroup, type DrainReport } from "./runner/runner-group.js";
 import type { SupervisedHandler } from "./supervisor/child.js";
 import { isSupervised } from "./supervisor/supervised.js";
@@ -364,12 +364,4 @@ async function withTimeout(work: Promise<unknown>, timeoutMs: number): Promise<v
   });
   await Promise.race([work.catch(() => undefined), timeout]);
   clearTimeout(timer);
-}
-
-function isFolder(name: string): boolean {
-  try {
-    return statSync(name).isDirectory();
-  } catch {
-    return false;
-  }
 }

@@ -13,6 +13,12 @@ export function parse<T extends ParseArgsConfig>(config: T): ReturnType<typeof p
   }
 }
 
+/** The words that are ours: what comes after -- is the script's, whatever it looks like. */
+export function splitArguments(args: readonly string[]): { readonly own: string[]; readonly scripts: string[] } {
+  const end = args.indexOf("--");
+  return end === -1 ? { own: [...args], scripts: [] } : { own: args.slice(0, end), scripts: args.slice(end + 1) };
+}
+
 /** A whole number within limits; undefined when the option was not given. */
 export function wholeNumber(
   name: string,

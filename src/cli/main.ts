@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { splitArguments } from "./arguments.js";
 import { HELP } from "./help.js";
 import { UsageError } from "./usage-error.js";
 
@@ -32,10 +33,9 @@ async function main([command, ...args]: string[]): Promise<void> {
   }
 }
 
-/** `ostinato run --help`; what comes after -- is the script's. */
+/** `ostinato run --help`. */
 function asksForHelp(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  const own = end === -1 ? args : args.slice(0, end);
+  const { own } = splitArguments(args);
   return own.includes("--help") || own.includes("-h");
 }
 

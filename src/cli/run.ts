@@ -1,6 +1,6 @@
 import { ConfigurationError } from "../errors.js";
 import { superviseWorkers, type SuperviseOptions } from "../supervisor/supervise.js";
-import { parse, wholeNumber } from "./arguments.js";
+import { parse, splitArguments, wholeNumber } from "./arguments.js";
 import { UsageError } from "./usage-error.js";
 
 /** A day: longer than anybody waits. */
@@ -27,11 +27,9 @@ export async function run(args: string[]): Promise<void> {
 
 /** What the words of the command line ask for. */
 export function runOptions(args: readonly string[]): SuperviseOptions {
-  // What comes after -- is the script's, whatever it looks like.
-  const end = args.indexOf("--");
-  const own = end === -1 ? args : args.slice(0, end);
+  const { own, scripts } = splitArguments(args);
   const { values, positionals } = parse({
-    args: [...own],
+    args: own,
     allowPositionals: true,
     options: {
       processes: { type: "string" },
@@ -54,7 +52,7 @@ export function runOptions(args: readonly string[]): SuperviseOptions {
   const adminHost = values["admin-host"];
   return {
     script,
-    args: end === -1 ? [] : args.slice(end + 1),
+    args: scripts,
     execArgv: [...process.execArgv, ...(values["node-arg"] ?? [])],
     processes:
       processes === "auto" ? "auto" : (wholeNumber("processes", processes, 1, MAX_PROCESSES, ", or auto") ?? 1),

@@ -1,8 +1,8 @@
 import { systemClock } from "../clock.js";
 import { didYouMean } from "../config/nearest.js";
-import { decimal, find, quote, type Env } from "../config/parse.js";
+import { decimal, find, quote } from "../config/parse.js";
 import { resolveAuth } from "../config/resolve-auth.js";
-import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "../config/server-url.js";
+import { resolveServerUrl } from "../config/server-url.js";
 import type { AuthOptions } from "../config/types.js";
 import { ConfigurationError } from "../errors.js";
 import { authenticated } from "../http/authenticated-transport.js";
@@ -71,16 +71,16 @@ export function createConductorClient(options: ConductorClientOptions = {}, sink
     if (!Object.hasOwn(OPTIONS, name))
       problems.add(`option ${name} does not exist${didYouMean(name, Object.keys(OPTIONS))}`);
   }
-  const parsed = findServerUrl(options.serverUrl, process.env, problems);
+  const { value: baseUrl } = resolveServerUrl(options.serverUrl, process.env, problems);
   const { value: requestTimeoutMs } = find(
     requestTimeoutKind,
     { env: {}, variables: [], option: "option requestTimeoutMs", code: options.requestTimeoutMs, fallback: 10_000 },
     problems,
   );
   const { value: credentials } = resolveAuth(options.auth, process.env, problems);
-  if (parsed === undefined || problems.size > 0) throw new ConfigurationError([...problems]);
+  if (problems.size > 0) throw new ConfigurationError([...problems]);
 
-  const plain = told(createTransport({ baseUrl: parsed }), sink);
+  const plain = told(createTransport({ baseUrl }), sink);
   const transport =
     credentials === undefined ? plain : authenticated(plain, { credentials, clock: systemClock, requestTimeoutMs });
   const close = () => transport.close();
@@ -91,17 +91,6 @@ export function createConductorClient(options: ConductorClientOptions = {}, sink
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** As a `TaskHandler` finds it. Undefined: what is wrong is in `problems`. */
-function findServerUrl(code: unknown, env: Env, problems: Set<string>): string | undefined {
-  const option = "option serverUrl";
-  const variables = ["CONDUCTOR_SERVER_URL"];
-  const found = find(serverUrlText, { env, variables, option, code, fallback: DEFAULT_SERVER_URL }, problems);
-  const parsed = parseServerUrl(found.value);
-  if ("url" in parsed) return parsed.url;
-  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
-  return undefined;
 }
 
 function told(transport: Transport, sink: ClientSink | undefined): Transport {

@@ -25,7 +25,7 @@ const CONDUCTOR_WORDS = /^(No such (task|workflow)|Task not found for taskId)/i;
 const MAX_DETAILS = 5;
 
 /** Statuses that say "not now". */
-const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
+export const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 
 export function toReply<T>(request: HttpRequest, exchange: Exchange, check: Check<T>): Reply<T> {
   if (exchange.kind !== "answered") {

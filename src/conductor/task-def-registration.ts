@@ -1,3 +1,4 @@
+import { PASSING_STATUSES } from "./reply.js";
 import type { Clock, Timer } from "../clock.js";
 import type { Logger } from "../telemetry/logger.js";
 import type { RepeatLog } from "../telemetry/repeat-log.js";
@@ -143,9 +144,6 @@ async function find(metadata: TaskDefRegistrarOptions["metadata"], name: string)
     throw error;
   }
 }
-
-/** Statuses that say "not now" to everybody, in whatever words. */
-const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 
 /** No answer, none of Conductor's, one that asks to wait, or none without a token. */
 function isAway(error: ConductorError | undefined): boolean {

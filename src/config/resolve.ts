@@ -8,7 +8,7 @@ import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Kind }
 import { resolveAuth } from "./resolve-auth.js";
 import { resolveJournal } from "./resolve-journal.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
-import { DEFAULT_SERVER_URL, parseServerUrl, serverUrlText } from "./server-url.js";
+import { resolveServerUrl } from "./server-url.js";
 import type { HandlerConfig, Sourced, TaskHandlerOptions, WorkerConfig } from "./types.js";
 
 /** Who this process is; the default `workerId` is made of it. */
@@ -44,7 +44,7 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
   const problems = new Set(checkHandlerOptionNames(options));
   const warnings = new Set<string>();
 
-  const serverUrl = resolveServerUrl(options, env, problems);
+  const serverUrl = resolveServerUrl(options.serverUrl, env, problems);
   const auth = resolveAuth(options.auth, env, problems);
   const option = <T, F extends T | undefined>(
     name: keyof TaskHandlerOptions,
@@ -132,19 +132,6 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     },
     warnings: [...warnings],
   };
-}
-
-function resolveServerUrl(options: TaskHandlerOptions, env: Env, problems: Set<string>): Sourced<string> {
-  const option = "option serverUrl";
-  const found = find(
-    serverUrlText,
-    { env, variables: ["CONDUCTOR_SERVER_URL"], option, code: options.serverUrl, fallback: DEFAULT_SERVER_URL },
-    problems,
-  );
-  const parsed = parseServerUrl(found.value);
-  if ("url" in parsed) return { value: parsed.url, source: found.source };
-  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
-  return { value: DEFAULT_SERVER_URL, source: found.source };
 }
 
 function resolveWorkers(

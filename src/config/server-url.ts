@@ -1,4 +1,5 @@
-import { quote, type Kind } from "./parse.js";
+import { find, quote, type Env, type Kind } from "./parse.js";
+import type { Sourced } from "./types.js";
 
 /** Where Conductor listens when it was started as its own documentation says. */
 export const DEFAULT_SERVER_URL = "http://localhost:8080/api";
@@ -51,4 +52,18 @@ function withoutSecrets(given: string): string {
 
 function missingScheme(given: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? "" : ": it must begin with http:// or https://";
+}
+
+/** The address that is meant, in the form of {@link parseServerUrl}. Where it is wrong: the default, and what is wrong. */
+export function resolveServerUrl(code: unknown, env: Env, problems: Set<string>): Sourced<string> {
+  const option = "option serverUrl";
+  const found = find(
+    serverUrlText,
+    { env, variables: ["CONDUCTOR_SERVER_URL"], option, code, fallback: DEFAULT_SERVER_URL },
+    problems,
+  );
+  const parsed = parseServerUrl(found.value);
+  if ("url" in parsed) return { value: parsed.url, source: found.source };
+  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
+  return { value: DEFAULT_SERVER_URL, source: found.source };
 }

@@ -2,7 +2,7 @@ import { sleep, type Timer } from "../clock.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import { failureVerdict, isGone } from "./server-gate.js";
+import { reportReply, isGone } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 
 /** What the reclaim needs of a runner. */
@@ -225,8 +225,7 @@ export class Reclaim {
       const permit = gate.admit();
       if ("waitMs" in permit) return undefined;
       const reply = await call();
-      if (reply.kind === "answered") permit.report("ok");
-      else permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+      reportReply(permit, reply);
       return reply;
     };
     const ask = async <T>(call: () => Promise<Reply<T>>): Promise<T | undefined> => {

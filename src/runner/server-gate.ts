@@ -170,6 +170,12 @@ export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered"
   return "unreachable";
 }
 
+/** Tells the gate what became of the request that `permit` was for. */
+export function reportReply(permit: Permit, reply: Reply<unknown>): void {
+  if (reply.kind === "answered") permit.report("ok");
+  else permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+}
+
 /** However it is put: "No such task found by id: …", "Task not found". Not that a path or a resource is not there. */
 const GONE =
   /no such (task|workflow)\b|\b(task|workflow)\b[^./]*\bnot found|(not|cannot) find (the |a )?(task|workflow)\b/i;

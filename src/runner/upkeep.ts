@@ -3,7 +3,7 @@ import type { RepeatLog } from "../telemetry/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../worker/errors.js";
 import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
-import { failureClassOf, failureVerdict, isGone } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone, reportReply } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { marginMs, taskTimes } from "./task-times.js";
 
@@ -194,9 +194,7 @@ export class Upkeep {
     const patienceMs = isOver ? Infinity : Math.max(leftMs / 2, MIN_ATTEMPT_MS);
     const deadlineMs = Math.min(this.#requestTimeoutMs, patienceMs);
     const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
-    const failure = reply.kind === "answered" ? undefined : failureVerdict(reply);
-    const retryAfterMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
-    permit.report(failure ?? "ok", retryAfterMs);
+    reportReply(permit, reply);
     if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
     if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
@@ -213,8 +211,8 @@ export class Upkeep {
     }
     // One that is refused for what it is does not close the gate: it must keep itself from coming again and again.
     care.failures += 1;
-    const failureClass = reply.error.status === 403 ? "unauthorized" : failureClassOf(failure ?? "neutral");
-    const waitMs = backoffMs(failureClass, care.failures, this.#shared.random, retryAfterMs);
+    const failureClass = reply.error.status === 403 ? "unauthorized" : failureClassOf(failureVerdict(reply));
+    const waitMs = backoffMs(failureClass, care.failures, this.#shared.random, reply.error.retryAfterMs);
     // While the lease can be saved, a part of what is left of it at most.
     const stillLeftMs = entry.leaseEndsAt - clock.now();
     const longestMs = stillLeftMs > 0 ? stillLeftMs / 4 : Infinity;
@@ -241,8 +239,7 @@ export class Upkeep {
     const reply = await api.get(entry.task.taskId).finally(() => {
       this.#looks -= 1;
     });
-    const retryAfterMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
-    permit.report(reply.kind === "answered" ? "ok" : failureVerdict(reply), retryAfterMs);
+    reportReply(permit, reply);
     care.cancellationCheckAt = clock.now() + this.#cancellationCheckMs;
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED.has(reply.value.status)) {

@@ -24,7 +24,7 @@ export function makeFolder(dir: string): void {
   }
 }
 
-function isFolder(name: string): boolean {
+export function isFolder(name: string): boolean {
   try {
     return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
   } catch {

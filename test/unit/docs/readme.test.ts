@@ -132,7 +132,9 @@ describe("the facts in README.md", () => {
 
   it("has a row for every property that the environment can set, and every variable of the process", () => {
     const properties = Object.values(WORKER_PROPS).flat();
-    const ofProcess = [...variablesReadIn("src/config/resolve.ts")];
+    const ofProcess = ["src/config/resolve.ts", "src/config/server-url.ts"].flatMap((file) => [
+      ...variablesReadIn(file),
+    ]);
     expect(ofProcess).toContain("CONDUCTOR_SERVER_URL");
     expect(firstColumn.filter((name) => /^[A-Z]/.test(name!)).sort()).toEqual([...properties, ...ofProcess].sort());
   });

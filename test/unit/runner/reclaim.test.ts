@@ -1,9 +1,20 @@
 import { expect, test } from "vitest";
 import type { WorkerConfig } from "../../../src/config/types.js";
 import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
-import { answered, createScriptedWorld, lostAnswer, refused } from "./support.js";
+import { answered, createScriptedWorld, lostAnswer, refused, type World } from "./support.js";
 
 const RESPONSE_TIMEOUT = { responseTimeoutSeconds: 3600 };
+
+/** The answer to the next poll is lost on its way; asks whether it was. */
+function loseNextPoll(world: World): () => boolean {
+  let isLost = false;
+  world.server.fate = (request) => {
+    if (request !== "poll" || isLost) return "ok";
+    isLost = true;
+    return "lostAnswer";
+  };
+  return () => isLost;
+}
 
 function loseThePoll(overrides: Partial<WorkerConfig> = {}) {
   const executed: string[] = [];
@@ -17,12 +28,7 @@ function loseThePoll(overrides: Partial<WorkerConfig> = {}) {
       overrides,
     ),
   ]);
-  let isFirst = true;
-  world.server.fate = (request) => {
-    if (request !== "poll" || !isFirst) return "ok";
-    isFirst = false;
-    return "lostAnswer";
-  };
+  loseNextPoll(world);
   world.server.push("a", "t", RESPONSE_TIMEOUT);
   world.group.start();
   return { world, executed };
@@ -69,14 +75,9 @@ test("tasks that we work on, and tasks of others, are left alone", async () => {
   theirs.task.workerId = "somebody else";
   world.group.start();
   await world.clock.advanceAsync(500);
-  let isFirst = true;
-  world.server.fate = (request) => {
-    if (request !== "poll" || !isFirst) return "ok";
-    isFirst = false;
-    return "lostAnswer";
-  };
+  const wasLost = loseNextPoll(world);
   await world.clock.advanceAsync(12_000);
-  expect(isFirst).toBe(false);
+  expect(wasLost()).toBe(true);
   expect(world.server.updates).toEqual([]);
   expect(world.server.tasks.get("ours")?.task.pollCount).toBe(1);
   expect(theirs.status).toBe("IN_PROGRESS");
@@ -208,12 +209,7 @@ test("a search that was not allowed is tried again for an answer that is lost mu
   expect(executed).toEqual([]);
   world.server.queueSizes = () => Promise.resolve(answered({}));
   await world.clock.advanceAsync(600_000);
-  let isFirst = true;
-  world.server.fate = (request) => {
-    if (request !== "poll" || !isFirst) return "ok";
-    isFirst = false;
-    return "lostAnswer";
-  };
+  loseNextPoll(world);
   await world.clock.advanceAsync(20_000);
   expect(executed).toEqual(["a"]);
 });
