@@ -175,6 +175,8 @@ describe.sequential("a worker process that Prometheus scrapes", () => {
     proxy.treat(({ path: at, index }) =>
       /\/tasks\/poll\/|update-v2/.test(at) && index % 7 === 0 ? "loseAnswer" : "pass",
     );
+    // An exception's first error makes its series, and a rate needs two.
+    await seen("sum by (taskType, exception) (rate(task_poll_error_total[5s])) > 0");
     await seen("sum(increase(task_reclaim_total[30s])) > 0");
   });
 
