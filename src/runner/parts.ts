@@ -1,5 +1,5 @@
 import type { RepeatLog } from "../telemetry/repeat-log.js";
-import type { Delivery } from "./delivery.js";
+import type { Delivery } from "./delivery/delivery.js";
 import type { Executor } from "./execution.js";
 import type { HandBack } from "./hand-back.js";
 import type { PollCoordinator } from "./poll-coordinator.js";

@@ -180,7 +180,7 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     name: "A result that could not be sent is kept",
     fault: 37,
     test: RESOURCES,
-    file: "runner/delivery.ts",
+    file: "runner/delivery/delivery.ts",
     code: `    if (verdict.kind === "retry") this.#store(shipment);\n`,
     broken: `    if (verdict.kind === "retry") this.#giveUp(shipment, "not delivered");\n`,
   },

@@ -1,27 +1,18 @@
-import { sleep, type Timer } from "../clock.js";
-import type { HandOut } from "../conductor/hand-out.js";
-import type { Reply } from "../conductor/reply.js";
-import type { ConductorError } from "../conductor/errors.js";
-import type { Task } from "../conductor/types.js";
-import type { WorkerConfig } from "../config/types.js";
-import { backoffMs } from "./backoff.js";
-import type { Door, InFlightTask } from "./in-flight.js";
-import type { KeptResult, LegacyResult, LegacySink, ResultKeeper } from "./journal/keeper.js";
-import { plainFailure, type Parcel } from "./outcome.js";
-import { failureClassOf, failureVerdict, isGone, mayBeLost, type Permit, type Verdict } from "./server-gate.js";
-import type { Shared } from "./shared.js";
+import type { ConductorError } from "../../conductor/errors.js";
+import type { HandOut } from "../../conductor/hand-out.js";
+import type { Reply } from "../../conductor/reply.js";
+import type { WorkerConfig } from "../../config/types.js";
+import { backoffMs } from "../backoff.js";
+import type { Door, InFlightTask } from "../in-flight.js";
+import type { LegacyResult, LegacySink, ResultKeeper } from "../journal/keeper.js";
+import { plainFailure, type Parcel } from "../outcome.js";
+import { failureClassOf, failureVerdict, mayBeLost, type Permit, type Verdict } from "../server-gate.js";
+import type { Shared } from "../shared.js";
+import { isUndone, lookAtTask } from "./look.js";
+import { Outbox, type OutboxLimits } from "./outbox.js";
+import { createShipment, type Shipment } from "./shipment.js";
 import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
 
-/** Bounds of the outbox; beyond them no runner polls until it has emptied. */
-export interface OutboxLimits {
-  readonly maxResults: number;
-  readonly maxBytes: number;
-}
-
-export const DEFAULT_OUTBOX_LIMITS: OutboxLimits = { maxResults: 1_000, maxBytes: 64 * 1024 * 1024 };
-
-/** Results that are sent again at the same time. */
-const MAX_PARALLEL = 16;
 /** `update-v2` is asked for again after this long on a server that did not have it, in ms. */
 const V2_RECHECK_MS = 600_000;
 /** After an answer was lost no task is asked for along with an update for this long, in ms. */
@@ -39,57 +30,19 @@ export interface DeliveryHooks {
   settled(entry: InFlightTask): Promise<void> | undefined;
 }
 
-/** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
-const VERIFY_AFTER_MS = 1_000;
-const MAX_VERIFICATIONS = 5;
 /** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
 const SLOW_ATTEMPT_MS = 500;
-/** Of the outbox, for results of dead processes: those must not keep us from polling. */
-const LEGACY_SHARE = 0.5;
-
-/** One result, until the server has it. */
-interface Shipment {
-  readonly entry: InFlightTask;
-  parcel: Parcel;
-  attempts: number;
-  readonly startedAt: number;
-  /** When the last attempt began. */
-  attemptedAt: number;
-  /** Not before, by the clock. */
-  notBefore: number;
-  failures: number;
-  strikes: number;
-  firstStrikeAt: number;
-  acknowledgedAtFirstStrike: number;
-  /** The result was refused for good, and this is the failure that says so. */
-  isVerdict: boolean;
-  lastError: ConductorError | undefined;
-  /** The server has it; only a late lease extension might undo that. */
-  isAcknowledged: boolean;
-  /** Nothing is to be done for it any more. */
-  isClosed: boolean;
-  /** Its place in the journal, if there is one. */
-  kept: KeptResult | undefined;
-  /** A dead process left it, so the task may have gone on without us: looks before each attempt. */
-  readonly isLegacy: boolean;
-}
-
 /**
  * Owns every finished result from the first attempt until the server has acknowledged it, has no use for it, or has
  * refused it for good. The first attempt is made in the task's slot; what must wait goes to the outbox and frees it.
  */
 export class Delivery implements LegacySink {
   readonly #shared: Shared;
-  readonly #limits: OutboxLimits;
   readonly #hooks: DeliveryHooks;
   readonly #journal: ResultKeeper | undefined;
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new Set<Shipment>();
-  /** Those that wait, in the order of their last attempt. */
-  readonly #outbox = new Set<Shipment>();
-  #outboxBytes = 0;
-  #sending = 0;
-  #timer: Timer;
+  readonly #outbox: Outbox;
   #acknowledged = 0;
   #v2MissingUntil = -Infinity;
   #suspectUntil = -Infinity;
@@ -97,21 +50,26 @@ export class Delivery implements LegacySink {
 
   constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, journal?: ResultKeeper) {
     this.#shared = shared;
-    this.#limits = limits;
     this.#hooks = hooks;
     this.#journal = journal;
-    shared.gate.onChange(() => {
-      this.#pump();
-    });
+    this.#outbox = new Outbox(
+      shared,
+      limits,
+      (shipment, permit) => this.#resend(shipment, permit),
+      () => {
+        hooks.onChange();
+      },
+    );
   }
 
   /** Results that wait for another attempt, or are in one. */
   get waiting(): number {
-    return this.#outbox.size + this.#sending;
+    return this.#outbox.waiting;
   }
 
+  /** No task should be taken on until some of the results that wait are delivered. */
   get isFull(): boolean {
-    return this.waiting >= this.#limits.maxResults || this.#outboxBytes >= this.#limits.maxBytes;
+    return this.#outbox.isFull;
   }
 
   /** Whether the next task may be asked for along with an update. */
@@ -146,12 +104,7 @@ export class Delivery implements LegacySink {
 
   /** Whether to hand over more of what dead processes left. */
   get hasRoomForLegacy(): boolean {
-    const { maxResults, maxBytes } = this.#limits;
-    return (
-      this.#stopped === undefined &&
-      this.waiting < maxResults * LEGACY_SHARE &&
-      this.#outboxBytes < maxBytes * LEGACY_SHARE
-    );
+    return this.#stopped === undefined && this.#outbox.hasRoomForLegacy;
   }
 
   /** A result that a dead process left: it waits with the others. Its task is not in the table, and may come to us anew. */
@@ -164,25 +117,7 @@ export class Delivery implements LegacySink {
   }
 
   #shipmentOf(entry: InFlightTask, parcel: Parcel, isLegacy: boolean): Shipment {
-    const now = this.#shared.clock.now();
-    const shipment: Shipment = {
-      entry,
-      parcel,
-      attempts: 0,
-      startedAt: now,
-      attemptedAt: now,
-      notBefore: now,
-      failures: 0,
-      strikes: 0,
-      firstStrikeAt: 0,
-      acknowledgedAtFirstStrike: 0,
-      isVerdict: false,
-      lastError: undefined,
-      isAcknowledged: false,
-      isClosed: false,
-      kept: undefined,
-      isLegacy,
-    };
+    const shipment = createShipment(entry, parcel, this.#shared.clock.now(), isLegacy);
     this.#shipments.add(shipment);
     return shipment;
   }
@@ -228,8 +163,8 @@ export class Delivery implements LegacySink {
   stop(reason: string): void {
     this.#stopped = reason;
     let results = 0;
+    this.#outbox.close();
     for (const shipment of [...this.#shipments]) {
-      this.#remove(shipment);
       if (this.#leaveInJournal(shipment)) results += 1;
       else this.#giveUp(shipment, reason);
     }
@@ -238,7 +173,6 @@ export class Delivery implements LegacySink {
         { results },
         "stopped before all results were delivered; the journal has them for a successor",
       );
-    this.#shared.clock.clearTimer(this.#timer);
   }
 
   /**
@@ -322,61 +256,30 @@ export class Delivery implements LegacySink {
     return verdict;
   }
 
-  /**
-   * An extension that got no answer may be carried out after the result, and write the task back as it was. Looks, and
-   * sends the result again if that happened.
-   */
+  /** The server has the result; an extension on its way may still undo that, and then it is sent again. */
   async #verify(shipment: Shipment): Promise<void> {
-    const { api, clock, gate, random, log } = this.#shared;
-    const { entry } = shipment;
-    const isClosed = () => shipment.isClosed;
     shipment.isAcknowledged = true;
-    for (let i = 0; i < MAX_VERIFICATIONS && !shipment.isClosed;) {
-      // Those that were acknowledged together are not all looked up at once.
-      await sleep(clock, VERIFY_AFTER_MS * (1 + random()));
-      if (isClosed()) return;
-      const permit = gate.admit();
-      if ("waitMs" in permit) continue;
-      i += 1;
-      const reply = await api.get(entry.task.taskId);
-      if (reply.kind !== "answered") {
-        permit.report(failureVerdict(reply), reply.error.retryAfterMs);
-        if (isGone(reply)) break;
-        continue;
-      }
-      permit.report("ok");
-      entry.hasUnclearExtension = false;
-      if (!isStillOurs(entry, reply.value) || isClosed()) break;
-      log.warn(entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
-      shipment.isAcknowledged = false;
-      shipment.notBefore = clock.now();
-      this.#store(shipment);
+    if (!(await isUndone(this.#shared, shipment))) {
+      this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       return;
     }
-    this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
+    const { clock, log } = this.#shared;
+    log.warn(shipment.entry.ids, "a late lease extension has undone an acknowledged result; sending it again");
+    shipment.entry.hasUnclearExtension = false;
+    shipment.isAcknowledged = false;
+    shipment.notBefore = clock.now();
+    this.#store(shipment);
   }
 
   /** Whether the task still waits for this very result: undefined when it does, otherwise what became of the attempt. */
   async #lookFirst(shipment: Shipment, permit: Permit): Promise<UpdateVerdict | undefined> {
-    const { entry } = shipment;
-    const reply = await this.#shared.api.get(entry.task.taskId);
-    if (reply.kind === "answered") {
-      if (isStillOurs(entry, reply.value)) return undefined;
-      permit.report("ok");
-      const { status, pollCount } = reply.value;
-      this.#moot(
-        shipment,
-        `the task is ${status}, handed out ${pollCount} times (for this result: ${entry.task.pollCount})`,
-      );
+    const look = await lookAtTask(this.#shared, shipment.entry, permit);
+    if (look.kind === "ours") return undefined;
+    if (look.kind === "ended") {
+      this.#moot(shipment, look.why);
       return { kind: "gone" };
     }
-    const failure = failureVerdict(reply);
-    permit.report(failure, reply.error.retryAfterMs);
-    if (isGone(reply)) {
-      this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
-      return { kind: "gone" };
-    }
-    this.#noteFailure(shipment, "none", failure, reply.error);
+    this.#noteFailure(shipment, "none", look.failure, look.error);
     return { kind: "retry", strike: "none" };
   }
 
@@ -409,43 +312,9 @@ export class Delivery implements LegacySink {
     shipment.entry.state = "waiting";
     this.#hooks.onWaiting(shipment.entry);
     this.#outbox.add(shipment);
-    this.#outboxBytes += shipment.parcel.body.length;
-    this.#pump();
   }
 
-  #remove(shipment: Shipment): void {
-    if (this.#outbox.delete(shipment)) this.#outboxBytes -= shipment.parcel.body.length;
-  }
-
-  /** Sends what is due, as far as the gate lets it through. */
-  #pump(): void {
-    const { clock, gate } = this.#shared;
-    clock.clearTimer(this.#timer);
-    this.#timer = undefined;
-    let nextAt = Infinity;
-    const now = clock.now();
-    for (const shipment of this.#outbox) {
-      if (this.#sending >= MAX_PARALLEL) return;
-      if (shipment.notBefore > now) {
-        nextAt = Math.min(nextAt, shipment.notBefore);
-        continue;
-      }
-      const permit = gate.admit();
-      if ("waitMs" in permit) {
-        nextAt = now + permit.waitMs;
-        break;
-      }
-      this.#remove(shipment);
-      this.#sending += 1;
-      void this.#resend(shipment, permit);
-    }
-    if (nextAt !== Infinity) {
-      this.#timer = clock.setTimer(() => {
-        this.#pump();
-      }, nextAt - now);
-    }
-  }
-
+  /** Another attempt at what has waited. Never rejects. */
   async #resend(shipment: Shipment, permit: Permit): Promise<void> {
     try {
       await this.#hooks.settled(shipment.entry);
@@ -459,10 +328,6 @@ export class Delivery implements LegacySink {
       }
     } catch (error) {
       this.#storeAfterBug(shipment, error);
-    } finally {
-      this.#sending -= 1;
-      this.#hooks.onChange();
-      this.#pump();
     }
   }
 
@@ -540,9 +405,4 @@ export class Delivery implements LegacySink {
     if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
     this.#close(shipment, "moot");
   }
-}
-
-/** The server still waits for what we have to say on this hand-out. */
-function isStillOurs({ task, ownerId }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
-  return status === "IN_PROGRESS" && workerId === ownerId && pollCount === task.pollCount;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ModelServer } from "../../support/model-server.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import type { ModelServer } from "../../../support/model-server.js";
+import { createWorld, workerConfig } from "../../../support/runner-world.js";
 import {
   answered,
   createScriptedWorld,
@@ -11,7 +11,7 @@ import {
   parse,
   record,
   refused,
-} from "./support.js";
+} from "../support.js";
 
 function pushMany(server: ModelServer, count: number, from = 0): void {
   for (let i = from; i < from + count; i += 1) server.push(`a${i}`, "t");

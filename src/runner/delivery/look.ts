@@ -1,0 +1,61 @@
+import { sleep } from "../../clock.js";
+import type { ConductorError } from "../../conductor/errors.js";
+import type { Task } from "../../conductor/types.js";
+import type { InFlightTask } from "../in-flight.js";
+import { failureVerdict, isGone, type Permit, type Verdict } from "../server-gate.js";
+import type { Shared } from "../shared.js";
+import type { Shipment } from "./shipment.js";
+
+/** What the server says of a task whose result we have: whether it still waits for what we have to say. */
+export type Look =
+  | { readonly kind: "ours" }
+  | { readonly kind: "ended"; readonly why: string }
+  | { readonly kind: "unclear"; readonly error: ConductorError; readonly failure: Verdict };
+
+/** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
+const VERIFY_AFTER_MS = 1_000;
+const MAX_VERIFICATIONS = 5;
+
+/** Looks, and tells the permit unless it is needed still, for the result of a task that is ours. */
+export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<Look> {
+  const { taskId, pollCount: ourPollCount } = entry.task;
+  const reply = await api.get(taskId);
+  if (reply.kind === "answered") {
+    if (isStillOurs(entry, reply.value)) return { kind: "ours" };
+    permit.report("ok");
+    const { status, pollCount } = reply.value;
+    const why = `the task is ${status}, handed out ${pollCount} times (for this result: ${ourPollCount})`;
+    return { kind: "ended", why };
+  }
+  const { error } = reply;
+  const failure = failureVerdict(reply);
+  permit.report(failure, error.retryAfterMs);
+  if (isGone(reply)) return { kind: "ended", why: error.serverMessage ?? error.message };
+  return { kind: "unclear", error, failure };
+}
+
+/**
+ * An extension that got no answer may be carried out after the result, and write the task back as it was. Looks a second
+ * or two later, again while that is unclear; true when it happened.
+ */
+export async function isUndone(shared: Shared, shipment: Shipment): Promise<boolean> {
+  const { clock, gate, random } = shared;
+  for (let i = 0; i < MAX_VERIFICATIONS;) {
+    // Those that were acknowledged together are not all looked up at once.
+    await sleep(clock, VERIFY_AFTER_MS * (1 + random()));
+    if (shipment.isClosed) return false;
+    const permit = gate.admit();
+    if ("waitMs" in permit) continue;
+    i += 1;
+    const look = await lookAtTask(shared, shipment.entry, permit);
+    if (look.kind === "unclear") continue;
+    permit.report("ok");
+    return look.kind === "ours" && !shipment.isClosed;
+  }
+  return false;
+}
+
+/** The server still waits for what we have to say on this hand-out. */
+function isStillOurs({ task, ownerId }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
+  return status === "IN_PROGRESS" && workerId === ownerId && pollCount === task.pollCount;
+}

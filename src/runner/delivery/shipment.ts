@@ -1,0 +1,52 @@
+import type { ConductorError } from "../../conductor/errors.js";
+import type { InFlightTask } from "../in-flight.js";
+import type { KeptResult } from "../journal/keeper.js";
+import type { Parcel } from "../outcome.js";
+
+/** One result, until the server has it. */
+export interface Shipment {
+  readonly entry: InFlightTask;
+  parcel: Parcel;
+  attempts: number;
+  readonly startedAt: number;
+  /** When the last attempt began. */
+  attemptedAt: number;
+  /** Not before, by the clock. */
+  notBefore: number;
+  failures: number;
+  strikes: number;
+  firstStrikeAt: number;
+  acknowledgedAtFirstStrike: number;
+  /** The result was refused for good, and this is the failure that says so. */
+  isVerdict: boolean;
+  lastError: ConductorError | undefined;
+  /** The server has it; only a late lease extension might undo that. */
+  isAcknowledged: boolean;
+  /** Nothing is to be done for it any more. */
+  isClosed: boolean;
+  /** Its place in the journal, if there is one. */
+  kept: KeptResult | undefined;
+  /** A dead process left it, so the task may have gone on without us: looks before each attempt. */
+  readonly isLegacy: boolean;
+}
+
+export function createShipment(entry: InFlightTask, parcel: Parcel, now: number, isLegacy: boolean): Shipment {
+  return {
+    entry,
+    parcel,
+    attempts: 0,
+    startedAt: now,
+    attemptedAt: now,
+    notBefore: now,
+    failures: 0,
+    strikes: 0,
+    firstStrikeAt: 0,
+    acknowledgedAtFirstStrike: 0,
+    isVerdict: false,
+    lastError: undefined,
+    isAcknowledged: false,
+    isClosed: false,
+    kept: undefined,
+    isLegacy,
+  };
+}
