@@ -1,4 +1,4 @@
-/** The candidate of which `name` is a misspelling by one letter at most, case and separators aside, or undefined. */
+/** The candidate of which `name` is a misspelling by one letter (or two swapped), case and separators aside, or undefined. */
 export function misspelt(name: string, candidates: Iterable<string>): string | undefined {
   for (const candidate of candidates) {
     if (editDistance(plain(name), plain(candidate)) <= 1) return candidate;
@@ -38,15 +38,19 @@ function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "");
 }
 
-/** Levenshtein's distance, row by row. Names of options are short. */
+/** Letters to change, add, leave out or swap with the next one; row by row. Names of options are short. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? (before[j - 2] ?? 0) + 1 : Infinity;
+      next.push(Math.min(replaced, swapped, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
+    before = row;
     row = next;
   }
   return row[b.length] ?? 0;

@@ -82,6 +82,8 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     variables: ["CONDUCTOR_WORKER_ADMIN_HOST"],
     fallback: "127.0.0.1",
   });
+  if (adminPort.value === undefined && options.adminHost !== undefined)
+    warnings.add("option adminHost does nothing without adminPort: set adminPort to have an admin endpoint");
   const journal = resolveJournal(options.journal, problems);
   checkLogger(options.logger, problems);
   checkRegistry(options.registry, problems);

@@ -42,6 +42,7 @@ describe("registerTaskDef", () => {
     [{ retryCount: 1n }, "must be JSON"],
     [{ name: "other" }, '.name must be the worker\'s taskDefName, or be left out, got "other"'],
     [{ retrycount: 1 }, "field retrycount does not exist (did you mean retryCount?)"],
+    [{ retryConut: 1 }, "field retryConut does not exist (did you mean retryCount?)"],
     [{ retryCount: -1 }, "retryCount must be a whole number, 0 or more, got -1"],
     [
       { timeoutSeconds: 30 },

@@ -6,6 +6,14 @@ import { resolve, worker } from "./support.js";
 const warningsOf = (env: Record<string, string>, names = ["greet"]) =>
   resolve({ workers: names.map((name) => worker(name)) }, env).warnings;
 
+describe("options without effect", () => {
+  it("adminHost needs adminPort", () => {
+    const warnings = (options: object, env = {}) => resolve({ workers: [worker()], ...options }, env).warnings;
+    expect(warnings({ adminHost: "0.0.0.0" })).toEqual([expect.stringContaining("adminHost does nothing without")]);
+    expect(warnings({ adminHost: "0.0.0.0" }, { CONDUCTOR_WORKER_ADMIN_PORT: "9464" })).toEqual([]);
+  });
+});
+
 describe("variables that are not read", () => {
   it.each(Object.keys(FOREIGN_PROPS))("%s of another SDK is ignored, and it is said why", (prop) => {
     for (const name of [
