@@ -11,10 +11,10 @@ const MAX_LOG_CHARACTERS = 1_000_000;
 
 /** What `execute` gets. Whatever costs something is made when it is first asked for. */
 export class TaskContextImpl implements TaskContext {
-  readonly task: Task;
   readonly #entry: InFlightTask;
   readonly #clock: Clock;
   readonly #log: Logger;
+  #task: Task | undefined;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #logger: Logger | undefined;
@@ -24,29 +24,32 @@ export class TaskContextImpl implements TaskContext {
   #droppedLines = 0;
 
   constructor(entry: InFlightTask, clock: Clock, log: Logger) {
-    this.task = entry.task;
     this.#entry = entry;
     this.#clock = clock;
     this.#log = log;
   }
 
+  /** A copy: we report by the ids of ours, and a function may change whatever it is given. */
+  get task(): Task {
+    return (this.#task ??= { ...this.#entry.task });
+  }
   get taskId(): string {
-    return this.task.taskId;
+    return this.#entry.task.taskId;
   }
   get workflowInstanceId(): string {
-    return this.task.workflowInstanceId;
+    return this.#entry.task.workflowInstanceId;
   }
   get taskDefName(): string {
     return this.#entry.worker.taskDefName;
   }
   get referenceTaskName(): string {
-    return this.task.referenceTaskName;
+    return this.#entry.task.referenceTaskName;
   }
   get retryCount(): number {
-    return this.task.retryCount;
+    return this.#entry.task.retryCount;
   }
   get pollCount(): number {
-    return this.task.pollCount;
+    return this.#entry.task.pollCount;
   }
 
   get deadline(): Date {

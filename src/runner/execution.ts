@@ -33,7 +33,7 @@ export class Executor {
     const deadlineReason = this.#upkeep.begin(entry);
     const context = new TaskContextImpl(entry, this.#shared.clock, this.#shared.log);
     entry.context = context;
-    const input = (worker.takesTask ? entry.task : entry.task.inputData) as never;
+    const input = (worker.takesTask ? context.task : entry.task.inputData) as never;
     const convert = worker.takesTask ? returnedTaskResult : returned;
     try {
       const value: unknown = withContext(context, () => worker.execute(input, context));

