@@ -59,6 +59,11 @@ export interface LifeOptions {
 /** Those that run in this process: what ends the process ends what all of them have in their hands. */
 const running = new Set<HandlerLife>();
 
+/** `process.exit()` asks nobody. One listener for all: Node warns of many. */
+const tellExit = (exitCode: number) => {
+  for (const life of running) life.tellExit(exitCode);
+};
+
 /** One start of a handler, until its stop: everything that runs, and what watches and tells of it. */
 export class HandlerLife {
   readonly log: SafeLogger;
@@ -146,6 +151,7 @@ export class HandlerLife {
       throw error;
     }
     this.#startWatchdog();
+    if (running.size === 0) process.on("exit", tellExit);
     running.add(this);
     this.group.start();
   }
@@ -223,6 +229,7 @@ export class HandlerLife {
 
   async #close(): Promise<void> {
     running.delete(this);
+    if (running.size === 0) process.off("exit", tellExit);
     this.#watchdog?.stop();
     this.#meter.stop();
     this.#journal?.close();
@@ -238,6 +245,14 @@ export class HandlerLife {
     void this.#evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS).then(() => {
       this.endProcess(1);
     });
+  }
+
+  /** Nothing can be saved any more, but it is not to go unnoticed; an end of our own making was told already. */
+  tellExit(exitCode: number): void {
+    if (this.#ending !== undefined) return;
+    const { inFlight, resultsWaiting } = this.group.status;
+    const message = "the process exits while its workers run: nothing is drained, and tasks in flight are not reported";
+    this.log[inFlight > 0 ? "error" : "warn"]({ exitCode, inFlight, resultsWaiting }, message);
   }
 
   /** Ends the process, also where `process.exit()` would hang. */

@@ -111,3 +111,20 @@ test("a stop that is asked to be shorter before it has begun is shorter", () =>
     await handler.stop({ drainTimeoutMs: 300 });
     expect(performance.now() - askedAt).toBeLessThan(5_000);
   }));
+
+test("process.exit() amid its tasks does not go unnoticed; after a stop it says nothing", () =>
+  withStub(async (served) => {
+    const wait = `(input) => input.exits ? process.exit(0) : new Promise(() => {})`;
+    const child = startProcess({ source: program(served, wait) });
+    const tasks = [task(), task({ exits: true })];
+    served.stub.push(...tasks);
+    expect(await child.waitForExit(10_000)).toEqual({ code: 0, signal: null });
+    const said = child.stdout.filter((line) => line.includes("the process exits while its workers run"));
+    expect(said.map((line) => JSON.parse(line) as object)).toMatchObject([{ level: 50, exitCode: 0, inFlight: 2 }]);
+
+    const after = startProcess({ source: `${program(served, "() => ({})")} process.exit(0);` });
+    await after.waitForLine(/concurrency=20/);
+    after.signal("SIGTERM");
+    expect(await after.waitForExit(10_000)).toEqual({ code: 0, signal: null });
+    expect(after.output).not.toContain("the process exits while");
+  }));
