@@ -1,4 +1,5 @@
-import { isWorkerDefinition, type ConductorWorker, type WorkerDefinition } from "../worker/define-worker.js";
+import { types } from "node:util";
+import { IS_GENERATOR, isWorkerDefinition, type ConductorWorker, type WorkerDefinition } from "../worker/define-worker.js";
 import { variablesOf, type WORKER_PROPS } from "./env-names.js";
 import { checkWorkerOptionNames } from "./option-names.js";
 import { resolveRegisterTaskDef } from "./resolve-task-def.js";
@@ -57,6 +58,7 @@ export function resolveWorker(
     problems.add(`${label}: execute must be a function, got ${quote(worker.execute)}`);
     return undefined;
   }
+  if (types.isGeneratorFunction(worker.execute)) problems.add(`${label}: ${IS_GENERATOR}`);
 
   const names = checkWorkerOptionNames(worker, label, isOurs);
   for (const problem of names.problems) problems.add(problem);

@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { inspect, types } from "node:util";
 
 import type { Task, TaskDef, TaskResult } from "../conductor/types.js";
 import { ConfigurationError } from "../errors.js";
@@ -38,6 +38,9 @@ export interface WorkerOptions {
    */
   registerTaskDef?: boolean | Readonly<Partial<TaskDef>>;
 }
+
+/** It would be called, and not a line of it would run: each task completed, with an empty output. */
+export const IS_GENERATOR = "execute must be a function that runs when it is called, got a generator: take the * away";
 
 /** The function of a worker: input in, output out. */
 export type Execute<Input, Output> = (
@@ -105,6 +108,8 @@ export function defineWorker<Input = Record<string, unknown>, Output = unknown>(
   }
   if (typeof execute !== "function") {
     problems.push(`defineWorker(${show(taskDefName)}): execute must be a function, got ${show(execute)}`);
+  } else if (types.isGeneratorFunction(execute)) {
+    problems.push(`defineWorker(${show(taskDefName)}): ${IS_GENERATOR}`);
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
   // Other fields of an instance are its own business; those of a plain object are options, and checked at start.

@@ -38,6 +38,7 @@ describe("what is passed as options", () => {
     [{ taskDefName: "..", execute }, /cannot be polled/],
     [{ taskDefName: "a" }, /workers\[1\] \(a\): execute must be a function, got undefined/],
     [{ taskDefName: "a", execute: "run" }, /got "run"/],
+    [{ taskDefName: "a", async *execute() {} }, /workers\[1\] \(a\): execute must be .* got a generator/],
   ])("refuses entry %#", (entry, message) => {
     expect(problemsOf({ workers: [worker(), entry] })).toEqual([expect.stringMatching(message)]);
   });

@@ -58,6 +58,8 @@ describe("defineWorker", () => {
     [{ taskDefName: Object.create(null), execute() {} }, 1],
     [{ taskDefName: "greet" }, 1],
     [{ taskDefName: "greet", execute: "run" }, 1],
+    [{ taskDefName: "greet", *execute() {} }, 1],
+    [{ taskDefName: "greet", async *execute() {} }, 1],
   ])("refuses %o", (spec, count) => {
     try {
       defineWorker(spec as never);
