@@ -1,3 +1,4 @@
+import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { ConfigurationError } from "../errors.js";
@@ -110,7 +111,8 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
     logLevel: logLevel.value,
     logFormat: logFormat.value,
     watchdog: watchdog.value,
-    stallReportFile: stallReportFile.value,
+    // Where that is now: a function may change the working directory.
+    stallReportFile: stallReportFile.value === undefined ? undefined : path.resolve(stallReportFile.value),
     adminPort: adminPort.value,
     adminHost: adminHost.value,
     maxHeldPolls: maxHeldPolls.value,

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -32,6 +32,15 @@ test("the report file has it as well, readable by its owner only", async () => {
   expect(typeof time).toBe("number");
   expect(typeof hostname).toBe("string");
   expect(statSync(stallReportFile).mode & 0o777).toBe(0o600);
+});
+
+test("a report file stays where it was named, wherever the process goes", async () => {
+  const cwd = processes.folder;
+  mkdirSync(path.join(cwd, "elsewhere"));
+  const goesAway = `data:text/javascript,process.on("worker", () => process.chdir("elsewhere"))`;
+  const child = await startWedged({ options: { stallReportFile: "away.json" }, nodeArgs: ["--import", goesAway], cwd });
+  expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
+  expect(JSON.parse(readFileSync(path.join(cwd, "away.json"), "utf8"))).toMatchObject({ pid: child.pid });
 });
 
 test.each([

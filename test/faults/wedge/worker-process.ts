@@ -45,6 +45,7 @@ export interface WorkerSetup {
   readonly nodeArgs?: readonly string[];
   readonly script?: string;
   readonly args?: readonly string[];
+  readonly cwd?: string;
 }
 
 export function startWorker(server: EmbeddedConductor, type: TaskType, setup: WorkerSetup = {}): RunningProcess {
@@ -52,6 +53,7 @@ export function startWorker(server: EmbeddedConductor, type: TaskType, setup: Wo
     script: setup.script ?? PROGRAM,
     ...(setup.args === undefined ? {} : { args: setup.args }),
     ...(setup.nodeArgs === undefined ? {} : { nodeArgs: setup.nodeArgs }),
+    ...(setup.cwd === undefined ? {} : { cwd: setup.cwd }),
     env: { WEDGE: setup.wedge, SERVER_URL: server.serverUrl, TASK_TYPE: type.name, ...setup.env },
   });
 }
