@@ -1,6 +1,7 @@
 import { AsyncResource, type AsyncLocalStorage } from "node:async_hooks";
 import { CONTEXT_STORAGE } from "../worker/context-storage.js";
 import type { TaskContext } from "../worker/task-context.js";
+import { Breather } from "./breather.js";
 import { TaskContextImpl } from "./context.js";
 import type { InFlightTask } from "./in-flight.js";
 import { returned, returnedTaskResult, threw, type Outcome } from "./outcome.js";
@@ -14,6 +15,7 @@ const ABANDON_AFTER_MS = 1_000;
 export class Executor {
   readonly #shared: Shared;
   readonly #upkeep: Upkeep;
+  readonly #breather = new Breather();
   #abandoned = 0;
 
   constructor(shared: Shared, upkeep: Upkeep) {
@@ -26,6 +28,11 @@ export class Executor {
     return this.#abandoned;
   }
 
+  /** See {@link Breather.turn}. */
+  get turn(): Promise<void> | undefined {
+    return this.#breather.turn;
+  }
+
   /** The outcome at once where the function is synchronous; never throws, and the promise never rejects. */
   execute(entry: InFlightTask): Outcome | Promise<Outcome> {
     const { worker } = entry;
@@ -36,11 +43,21 @@ export class Executor {
     const input = (worker.takesTask ? context.task : entry.task.inputData) as never;
     const convert = worker.takesTask ? returnedTaskResult : returned;
     try {
-      const value: unknown = withContext(context, () => worker.execute(input, context));
+      const value: unknown = this.#enter(() => withContext(context, () => worker.execute(input, context)));
       if (!isThenable(value)) return convert(value);
       return this.#settle(entry, context, Promise.resolve(value), convert, deadlineReason);
     } catch (thrown) {
       return threw(thrown);
+    }
+  }
+
+  #enter<T>(call: () => T): T {
+    const { clock } = this.#shared;
+    const enteredAt = clock.now();
+    try {
+      return call();
+    } finally {
+      this.#breather.computed(clock.now() - enteredAt);
     }
   }
 

@@ -202,6 +202,16 @@ export class SlotWork {
 
   async #one(entry: InFlightTask): Promise<InFlightTask | undefined> {
     const { clock, events } = this.#shared;
+    const { executor } = this.#parts;
+    if (executor.turn !== undefined) {
+      // Nothing is begun yet: should the worker stop or pause meanwhile, it goes back.
+      while (executor.turn !== undefined) await executor.turn;
+      const otherDoor = this.#otherDoor(entry, undefined);
+      if (otherDoor !== undefined) {
+        await otherDoor();
+        return undefined;
+      }
+    }
     // Spelled out, here and below: spreading the ids costs a microsecond each time.
     if (events.has("taskStarted")) {
       const { taskId, workflowInstanceId, queueWaitTime: queueWaitMs } = entry.task;
@@ -209,7 +219,7 @@ export class SlotWork {
     }
     const startedAt = clock.now();
     this.#cell.entered();
-    const executing = this.#parts.executor.execute(entry);
+    const executing = executor.execute(entry);
     const outcome = executing instanceof Promise ? await executing : executing;
     const durationMs = clock.now() - startedAt;
     this.#meanTaskMs += (durationMs - this.#meanTaskMs) / 8;

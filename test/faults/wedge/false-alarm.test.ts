@@ -70,6 +70,15 @@ test("blocking the event loop for a third of the stall timeout, again and again,
   await expectWell(child, type);
 });
 
+test("functions that compute for longer than the stall timeout all together, each a third of it, are no stall", async () => {
+  const options = JSON.stringify({ requestTimeoutMs: 800, stallTimeoutSeconds: 1.9 });
+  const type = await processes.newTaskType();
+  const tasks = await Promise.all(Array.from({ length: 9 }, () => type.schedule("block600")));
+  const child = processes.start(type, { env: { HANDLER_OPTIONS: options, CONDUCTOR_WORKER_ALL_CONCURRENCY: "9" } });
+  for (const task of tasks) expect((await ended(task)).status).toBe("COMPLETED");
+  await expectWell(child, type);
+});
+
 test("a process that somebody holds at a breakpoint for three stall timeouts is left alone", async () => {
   const { child, type } = await processes.startWorking({ nodeArgs: ["--inspect=127.0.0.1:0"] });
   const [, url] = await child.waitForLine(/Debugger listening on (ws:\S+)/);

@@ -41,3 +41,42 @@ test.each([
 ])("a function %s that spoils its task is reported all the same", async (_name, execute, takesTask) => {
   expect(await runTen(execute, { takesTask })).toEqual({ completed: 10, inFlight: 0 });
 });
+
+test("between functions that compute the event loop turns, and the result of each is sent", async () => {
+  const order: string[] = [];
+  const execute = (_input: unknown, { taskId }: { taskId: string }) => {
+    order.push(`ran ${taskId}`);
+    setImmediate(() => order.push("turned"));
+    computedMs += 20;
+  };
+  const world = createWorld([workerConfig("t", execute, { concurrency: 4 })]);
+  const now = world.clock.now.bind(world.clock);
+  let computedMs = 0;
+  world.clock.now = () => now() + computedMs;
+  world.events.on("taskExecuted", ({ taskId }) => order.push(`executed ${taskId}`));
+  for (let i = 0; i < 4; i += 1) world.server.push(`id-${i}`, "t");
+  world.group.start();
+  await world.clock.advanceAsync(5_000);
+  expect(order).toEqual(Array.from({ length: 4 }, (_, i) => [`ran id-${i}`, `executed id-${i}`, "turned"]).flat());
+  expect(world.server.count("COMPLETED")).toBe(4);
+});
+
+test("a function that waits for the event loop when the worker stops is not entered any more", async () => {
+  const ran: string[] = [];
+  const execute = (_input: unknown, { taskId }: { taskId: string }) => {
+    ran.push(taskId);
+    computedMs += 20;
+    // With the first of those that came together; the scout brought one.
+    if (ran.length === 2) void world.group.drain(1_000);
+  };
+  const world = createWorld([workerConfig("t", execute, { concurrency: 4 })]);
+  const now = world.clock.now.bind(world.clock);
+  let computedMs = 0;
+  world.clock.now = () => now() + computedMs;
+  for (let i = 0; i < 4; i += 1) world.server.push(`id-${i}`, "t");
+  world.group.start();
+  await world.clock.advanceAsync(5_000);
+  expect(ran).toEqual(["id-0", "id-1"]);
+  expect([world.server.count("COMPLETED"), world.server.count("SCHEDULED")]).toEqual([2, 2]);
+  expect(world.group.status.inFlight).toBe(0);
+});
