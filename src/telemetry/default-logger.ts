@@ -1,3 +1,4 @@
+import { constants, fstatSync, openSync } from "node:fs";
 import type { Logger } from "./logger.js";
 import { prettyLine } from "./pretty.js";
 import { redacted } from "./redact.js";
@@ -5,8 +6,12 @@ import { redacted } from "./redact.js";
 /** For people, or for machines. */
 export type LogFormat = "pretty" | "json";
 
-/** Characters kept while stdout takes none (a full disk, a terminal that was closed); lines beyond are dropped. */
+/** Characters kept while stdout takes none (a full disk, a reader that does not read); lines beyond are dropped. */
 const MAX_WAITING = 1024 * 1024;
+/** What waits for a reader is offered again, in ms, also when nobody logs. */
+const RETRY_MS = 100;
+/** What still waits when the process exits gets this long, in ms. */
+const LAST_WRITE_MS = 500;
 
 /**
  * The logger of a process that was given none: pino to stdout, `name: "ostinato"`, errors under `err` in pino's standard
@@ -16,9 +21,25 @@ const MAX_WAITING = 1024 * 1024;
  */
 export async function createDefaultLogger(level: string, format?: LogFormat): Promise<Logger> {
   const { destination, pino, stdSerializers } = await import("pino");
-  const stdout = destination({ fd: 1, sync: true, maxLength: MAX_WAITING });
+  let waitUntil = -Infinity;
+  // By default it sleeps, and the whole process with it, until a full pipe is read.
+  const retryEAGAIN = () => performance.now() < waitUntil;
+  const stdout = destination({ fd: stdoutOfOurs(), sync: true, maxLength: MAX_WAITING, retryEAGAIN });
+  let timer: NodeJS.Timeout | undefined;
+  const atExit = () => {
+    waitUntil = performance.now() + LAST_WRITE_MS;
+    stdout.write("");
+  };
   // Without a listener a full disk behind stdout would be an uncaught exception: a line is lost, not the process.
-  stdout.on("error", () => {});
+  stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code !== "EAGAIN" || timer !== undefined) return;
+    process.once("exit", atExit);
+    timer = setTimeout(() => {
+      timer = undefined;
+      process.off("exit", atExit);
+      stdout.write("");
+    }, RETRY_MS).unref();
+  });
   const isPretty = format === undefined ? process.stdout.isTTY : format === "pretty";
   const hasColours = process.stdout.isTTY && hasColourIn(process.env);
   const pretty = {
@@ -44,6 +65,23 @@ export async function createDefaultLogger(level: string, format?: LogFormat): Pr
     return child.call(this, redacted(bindings), options);
   });
   return logger satisfies Logger;
+}
+
+let pipe: number | undefined;
+
+/**
+ * Whether a full pipe blocks who writes is a flag that all have in common who inherited it, and each Node that ends sets it
+ * back: it would stop its supervisor. So a pipe is opened anew, where the system lets us.
+ */
+function stdoutOfOurs(): number {
+  if (pipe !== undefined) return pipe;
+  try {
+    if (process.platform === "linux" && fstatSync(1).isFIFO())
+      pipe = openSync("/proc/self/fd/1", constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    // It is another user's, or nobody reads it any more.
+  }
+  return pipe ?? 1;
 }
 
 /** See no-color.org. */

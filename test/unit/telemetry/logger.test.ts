@@ -1,4 +1,7 @@
 import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
@@ -206,5 +209,26 @@ describe("the default logger", () => {
       ">/dev/full",
     );
     expect(stderr).toContain("grew little");
+  });
+
+  it.runIf(process.platform === "linux")("waits for no reader: each line is there when it reads again", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "ostinato-log-"));
+    // 15 times what a pipe holds; the reader begins when the last of it was logged.
+    const until = (file: string) =>
+      `i=0; until [ -e ${folder}/${file} ] || [ $i = 100 ]; do sleep 0.1; i=$((i + 1)); done`;
+    const { stdout } = await run(
+      `const { existsSync, writeFileSync } = process.getBuiltinModule("node:fs");
+       const logger = await createDefaultLogger("info");
+       for (let i = 0; i < 900; i++) logger.info({ i, text: "x".repeat(1000) }, "x");
+       writeFileSync("${folder}/logged", "");
+       const held = setInterval(() => existsSync("${folder}/read") && clearInterval(held), 20);`,
+      `| { ${until("logged")}; head -n 900; touch ${folder}/read; }`,
+    );
+    rmSync(folder, { recursive: true });
+    const numbers = stdout
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { i: number }).i);
+    expect(numbers).toEqual(Array.from({ length: 900 }, (_, i) => i));
   });
 });
