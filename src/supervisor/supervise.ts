@@ -98,7 +98,9 @@ export async function superviseWorkers(options: SuperviseOptions): Promise<Super
     hurry: () => void supervisor.stop(0),
     roll: () => void supervisor.roll(),
   };
-  const deafen = signals ? obeySignals(orders, systemClock, process.stdout.isTTY) : () => {};
+  // One of the two is often a pipe, to `tee` or to what makes the log pretty.
+  const isTerminal = process.stdout.isTTY || process.stderr.isTTY;
+  const deafen = signals ? obeySignals(orders, systemClock, isTerminal) : () => {};
   log.info({ script, processes }, `running ${script} in ${count(processes, "process", "processes")}`);
   supervisor.start();
   const exited = supervisor.exited.then(async (end) => {

@@ -75,6 +75,14 @@ test("a terminal that closes sends SIGHUP to all of them: each task is finished,
     for (const id of ids) expect((await conductor.workflow(id)).status).toBe("COMPLETED");
   }));
 
+test("a terminal that closes stops it as well when its log goes through a pipe", () =>
+  withSupervisor({ inTerminal: "piped" }, async ({ primary, ready }) => {
+    await ready(1);
+    process.kill(lines(primary, "running /")[0]!.pid as number, "SIGHUP");
+    await primary.waitForExit(15_000);
+    expect(lines(primary, "all processes have ended")).toHaveLength(1);
+  }));
+
 test("SIGHUP replaces both processes, one after the other, and no task is lost or run twice", () =>
   withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
     const old = await ready(2);

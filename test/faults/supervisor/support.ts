@@ -57,8 +57,11 @@ export interface SupervisedOptions {
   readonly retryCount?: number;
   /** Runs the primary as process 1 of a namespace; a line to its stdin sends it SIGTERM. */
   readonly asFirstProcess?: boolean;
-  /** Runs the primary in the foreground of a terminal of its own; what is written to its stdin is typed there. */
-  readonly inTerminal?: boolean;
+  /**
+   * Runs the primary in the foreground of a terminal of its own; what is written to its stdin is typed there. `piped`:
+   * with a pipe for its stdout.
+   */
+  readonly inTerminal?: boolean | "piped";
   /** Tasks that each process may run at once. Default 10. */
   readonly concurrency?: number;
   /** A command in front of the primary, which must replace itself by it. */
@@ -84,10 +87,10 @@ const IN_NAMESPACE = `
 export const canMakeTerminals = spawnSync("script", ["-qec", "true", "/dev/null"]).status === 0;
 
 /** What is typed comes back as output, and lines end otherwise, unless one says so. */
-const IN_TERMINAL = `
+const inTerminalOf = (after: string) => `
   import { spawn } from "node:child_process";
   const words = [process.execPath, ...process.argv.slice(2)].map((word) => "'" + word + "'");
-  const child = spawn("script", ["-qec", "stty -echo -onlcr; exec " + words.join(" "), "/dev/null"], {
+  const child = spawn("script", ["-qec", "stty -echo -onlcr; exec " + words.join(" ") + "${after}", "/dev/null"], {
     stdio: ["pipe", "inherit", "inherit"],
     env: { ...process.env, SHELL: "/bin/sh" },
   });
@@ -131,7 +134,8 @@ export async function withSupervisor(
   });
   const program = path.join(repositoryRoot, "dist/cli/main.js");
   const words = ["run", path.join(root, name), ...args];
-  const wrapper = asFirstProcess ? IN_NAMESPACE : inTerminal ? IN_TERMINAL : undefined;
+  const terminal = inTerminalOf(inTerminal === "piped" ? " | cat" : "");
+  const wrapper = asFirstProcess ? IN_NAMESPACE : inTerminal === false ? undefined : terminal;
   const primary = startProcess({
     ...(wrapper === undefined ? { script: program, args: words } : { source: wrapper, args: [program, ...words] }),
     env: {
@@ -167,7 +171,7 @@ export async function withSupervisor(
     });
   } finally {
     // A terminal is a session of its own, which does not end with the group of what made it.
-    if (inTerminal && primary.running) endNow(lines(primary, "running /")[0]?.pid as number | undefined);
+    if (inTerminal !== false && primary.running) endNow(lines(primary, "running /")[0]?.pid as number | undefined);
     await primary.kill();
     await proxy.close();
     await conductor.close();
