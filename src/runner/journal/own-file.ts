@@ -302,7 +302,9 @@ export class OwnFile {
 
   #isOurs(file: OpenFile): boolean {
     try {
-      return statSync(this.#path).ino === file.inode;
+      const { ino, size } = statSync(this.#path);
+      // Somebody may have cut it as well, and what was live in it is gone.
+      return ino === file.inode && size >= file.size;
     } catch (error) {
       return (error as NodeJS.ErrnoException).code !== "ENOENT";
     }

@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ConfigurationError } from "../../../../src/errors.js";
 import { startProcess } from "../../../support/process-harness.js";
 import { entryOf } from "../support.js";
-import { keep, liveIn, onlyFile, openJournal, parcelOf, scanBytes, temporaryFolder } from "./support.js";
+import { keep, liveIn, liveTasks, onlyFile, openJournal, parcelOf, scanBytes, temporaryFolder } from "./support.js";
 
 const isRoot = process.geteuid?.() === 0;
 const isPosix = process.platform !== "win32";
@@ -169,6 +169,18 @@ describe("trouble with the folder", () => {
     expect(lines.filter((line) => line.startsWith("warn"))).toEqual([
       "warn the journal was removed or taken over; writing a new one",
     ]);
+  });
+
+  test("a file that somebody cut is written anew, with all that is live", async () => {
+    const dir = temporaryFolder();
+    const { journal, clock } = openJournal(dir);
+    const file = onlyFile(dir);
+    keep(journal, "a");
+    truncateSync(file);
+    keep(journal, "b");
+    await clock.advanceAsync(5_000);
+    const others = readdirSync(dir).filter((name) => name !== path.basename(file));
+    expect(others.map((name) => liveTasks(readFileSync(path.join(dir, name))))).toEqual([["a", "b"]]);
   });
 
   test("a path through a file is refused at start", () => {
