@@ -165,7 +165,8 @@ export class HandlerLife {
       const isDead = owner.isCertain || owner.host === hostname();
       if (isDead && !isSupervised()) void this.group.takeOver(predecessorOf(owner, workers));
     };
-    return new Journal({ ...journal, workerIds, clock: systemClock, log: this.log, onAdopted });
+    const { serverUrl: server } = this.#config;
+    return new Journal({ ...journal, workerIds, server, clock: systemClock, log: this.log, onAdopted });
   }
 
   async #openAdmin(): Promise<void> {

@@ -276,7 +276,10 @@ export class Delivery implements LegacySink {
     const look = await lookAtTask(this.#shared, shipment.entry, permit);
     if (look.kind === "ours") return undefined;
     if (look.kind === "ended") {
-      this.#moot(shipment, look.why);
+      const leave = look.isUnknown ? shipment.kept?.leave : undefined;
+      // It was another server's; when the process that talks to that one comes, it is there.
+      if (leave !== undefined && this.#leaveInJournal(shipment)) leave();
+      else this.#moot(shipment, look.why);
       return { kind: "gone" };
     }
     this.#noteFailure(shipment, "none", look.failure, look.error);

@@ -9,7 +9,7 @@ import type { Shipment } from "./shipment.js";
 /** What the server says of a task whose result we have: whether it still waits for what we have to say. */
 export type Look =
   | { readonly kind: "ours" }
-  | { readonly kind: "ended"; readonly why: string }
+  | { readonly kind: "ended"; readonly why: string; readonly isUnknown: boolean }
   | { readonly kind: "unclear"; readonly error: ConductorError; readonly failure: Verdict };
 
 /** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
@@ -25,12 +25,12 @@ export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: P
     permit.report("ok");
     const { status, pollCount } = reply.value;
     const why = `the task is ${status}, handed out ${pollCount} times (for this result: ${ourPollCount})`;
-    return { kind: "ended", why };
+    return { kind: "ended", why, isUnknown: false };
   }
   const { error } = reply;
   const failure = failureVerdict(reply);
   permit.report(failure, error.retryAfterMs);
-  if (isGone(reply)) return { kind: "ended", why: error.serverMessage ?? error.message };
+  if (isGone(reply)) return { kind: "ended", why: error.serverMessage ?? error.message, isUnknown: true };
   return { kind: "unclear", error, failure };
 }
 

@@ -61,6 +61,8 @@ export class Folder {
   /** Files whose owner cannot be looked up, as they were last seen. */
   readonly #sights = new Map<string, Sight>();
   readonly #leftAlone = new Set<string>();
+  /** Taken over once, and given up for somebody else. */
+  readonly #released = new Set<string>();
 
   constructor(options: FolderOptions) {
     this.#options = options;
@@ -74,6 +76,7 @@ export class Folder {
       const [, owner] = JOURNAL.exec(name) ?? [];
       const [, claimedOwner, claimer] = CLAIMED.exec(name) ?? [];
       if (owner !== undefined && owner !== ownId) {
+        if (this.#released.has(name)) continue;
         const seen = this.#look(name);
         if (seen !== undefined && this.#isDead(name, seen))
           left.push({ name, owner, isCertain: seen.state === "dead" });
@@ -102,6 +105,13 @@ export class Folder {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#leaveAlone(name, "it cannot be claimed", error);
       return undefined;
     }
+  }
+
+  /** Gives back what was claimed, for others: this process does not take it again. Throws. */
+  release(claimed: string): void {
+    const name = `${CLAIMED.exec(claimed)?.[1] ?? ""}.journal`;
+    this.#released.add(name);
+    renameSync(path.join(this.#options.dir, claimed), path.join(this.#options.dir, name));
   }
 
   /**

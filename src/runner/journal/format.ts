@@ -21,6 +21,8 @@ export interface JournalHeader {
   /** The version of this package that wrote it. */
   readonly version: string;
   readonly workerIds: readonly string[];
+  /** The address of the server that its results are for; undefined: nobody wrote it down. */
+  readonly server?: string | undefined;
   readonly pid: number;
   readonly host: string;
   /** Of the machine's start, where that is known. */

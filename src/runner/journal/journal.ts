@@ -19,6 +19,8 @@ export interface JournalOptions {
   /** Whether a result is on the disk, and not only with the operating system, before it is delivered. */
   readonly fsync: boolean;
   readonly workerIds: readonly string[];
+  /** The address of the server that the results are for. */
+  readonly server?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** The journal of a dead process was taken over; called before its results are delivered. Must not throw. */
@@ -71,9 +73,10 @@ export class Journal implements ResultKeeper {
   constructor(options: JournalOptions) {
     const dir = path.resolve(options.dir);
     this.#options = { ...options, dir };
-    const { clock, log, fsync, compaction = DEFAULT_COMPACTION, self = factsOfThisProcess() } = options;
+    const { clock, log, fsync, server, compaction = DEFAULT_COMPACTION, self = factsOfThisProcess() } = options;
     this.#repeatLog = createRepeatLog({ clock, logger: log });
-    const header = { format: FORMAT, version: ownVersion(), workerIds: [...new Set(options.workerIds)], ...self };
+    const workerIds = [...new Set(options.workerIds)];
+    const header = { format: FORMAT, version: ownVersion(), workerIds, server, ...self };
     this.#own = new OwnFile({ dir, header, fsync, repeatLog: this.#repeatLog, compaction });
     this.#folder = new Folder({
       dir,
@@ -193,11 +196,11 @@ export class Journal implements ResultKeeper {
   }
 
   #takeOver(name: string, isCertain: boolean, sink: LegacySink): void {
-    const { log, clock, onAdopted } = this.#options;
+    const { log, clock, server, onAdopted } = this.#options;
     const onDone = () => {
       this.#legacies.delete(legacy);
     };
-    const legacy = new Legacy({ name, folder: this.#folder, sink, log, now: () => clock.now(), onDone });
+    const legacy = new Legacy({ name, folder: this.#folder, server, sink, log, now: () => clock.now(), onDone });
     this.#unread.delete(name);
     this.#legacies.add(legacy);
     if (legacy.owner !== undefined) onAdopted?.({ ...legacy.owner, isCertain });

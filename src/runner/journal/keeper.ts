@@ -15,6 +15,11 @@ export interface KeptResult {
   readonly synced: Promise<void> | undefined;
   /** The result has left: nobody has to deliver it any more. Never throws. */
   strike(): void;
+  /**
+   * There where another server's results may be: this one's server has never heard of the task, and somebody who talks
+   * to the other one shall have it. Never throws.
+   */
+  readonly leave?: (() => void) | undefined;
 }
 
 /** A finished result that a dead process left. */

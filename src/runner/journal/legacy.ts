@@ -14,6 +14,8 @@ export interface LegacyOptions {
   /** Its name since it was claimed. */
   readonly name: string;
   readonly folder: Folder;
+  /** The address of this process's server. */
+  readonly server: string | undefined;
   readonly sink: LegacySink;
   readonly log: Logger;
   /** By the process's clock, ms. */
@@ -30,7 +32,11 @@ export class Legacy {
   readonly #waiting: Place[];
   /** All that were ever found. */
   readonly #known: Set<number>;
+  /** Where its results belong, if that is not our server by its address; it may be all the same. */
+  readonly #otherServer: string | undefined;
   #underWay = 0;
+  /** Results of the other server's. */
+  #left = 0;
   #isFeeding = false;
   #isClosed = false;
   /** The last read failed, which is said once. */
@@ -41,11 +47,12 @@ export class Legacy {
   /** Reads where everything is. Throws what the file system says. */
   constructor(options: LegacyOptions) {
     this.#options = options;
-    const { name, folder, log } = options;
+    const { name, folder, server, log } = options;
     this.#fd = folder.open(name);
     const { header, live, damagedLines } = this.#scan();
     this.#waiting = [...live.values()];
     this.#known = new Set(live.keys());
+    this.#otherServer = header?.server === server ? undefined : header?.server;
     this.owner = header && { workerIds: header.workerIds, pid: header.pid, host: header.host };
     if (damagedLines > 0)
       log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
@@ -97,16 +104,24 @@ export class Legacy {
       return;
     }
     this.#underWay += 1;
-    let isStruck = false;
-    const strike = () => {
-      if (isStruck) return;
-      isStruck = true;
+    let isOver = false;
+    const end = (note: () => void) => () => {
+      if (isOver) return;
+      isOver = true;
       this.#underWay -= 1;
-      this.#write(meta.n);
+      note();
       this.feed();
     };
+    const strike = end(() => {
+      this.#write(meta.n);
+    });
+    const leave = end(() => {
+      this.#left += 1;
+    });
     const entry = new InFlightTask(taskOf(meta), workerOf(meta), this.#options.now());
-    this.#options.sink.deliverLegacy({ entry, parcel, kept: { isOnDisk: true, synced: undefined, strike } });
+    const kept = { isOnDisk: true, synced: undefined, strike };
+    const mayBeElsewhere = this.#otherServer !== undefined;
+    this.#options.sink.deliverLegacy({ entry, parcel, kept: mayBeElsewhere ? { ...kept, leave } : kept });
   }
 
   #bytes({ offset, length }: Place): Buffer | undefined {
@@ -134,7 +149,7 @@ export class Legacy {
 
   /** Nothing is left, unless the process was taken for dead and has gone on writing. */
   #finish(): void {
-    const { name, folder, log, onDone } = this.#options;
+    const { name, folder, server, log, onDone } = this.#options;
     try {
       for (const [n, place] of this.#scan().live) {
         if (this.#known.has(n)) continue;
@@ -146,6 +161,16 @@ export class Legacy {
         return;
       }
       this.close();
+      if (this.#left > 0) {
+        const fields = { file: name, results: this.#left, theirServer: this.#otherServer, ourServer: server };
+        log.warn(
+          fields,
+          "a journal is for another server, and ours does not know its tasks; it is left for a worker there",
+        );
+        folder.release(name);
+        onDone();
+        return;
+      }
       folder.remove(name);
     } catch (error) {
       log.warn({ file: name, err: error }, "a journal that has been delivered cannot be removed");

@@ -106,6 +106,23 @@ describe("the journal of a dead process", () => {
     expect(names(dir)).toHaveLength(1);
   });
 
+  test("for another server keeps what ours does not know, for a worker there, and is not taken again", async () => {
+    const dir = folderWith(journalBytes(headerOf({ server: "http://theirs/api" }), 2));
+    const { sink, clock, lines } = adopt(dir, { server: "http://ours/api" });
+    sink.taken[0]!.kept.leave!();
+    sink.taken[1]!.kept.strike();
+    expect(names(dir)).toContain(DEAD);
+    expect(liveTasks(readFileSync(path.join(dir, DEAD)))).toEqual(["task-1"]);
+    await clock.advanceAsync(60_000);
+    expect(sink.taken).toHaveLength(2);
+    expect(lines.filter((line) => line.includes("is for another server"))).toHaveLength(1);
+
+    const there = adopt(dir, { server: "http://theirs/api" });
+    expect(there.sink.taskIds).toEqual(["task-1"]);
+    // Who never heard of it there says so for good.
+    expect(there.sink.taken[0]!.kept.leave).toBeUndefined();
+  });
+
   test("that cannot be opened at once is tried again", async () => {
     const dir = folderWith(journalBytes(headerOf(), 2));
     const spy = vi.spyOn(Folder.prototype, "open").mockImplementation((name) => {

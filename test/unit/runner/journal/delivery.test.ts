@@ -206,6 +206,18 @@ describe("a result that a dead process left", () => {
     expect(world.group.status.resultsWaiting).toBe(0);
   });
 
+  test("of another server's stays where it is when ours has never heard of its task", async () => {
+    const story: string[] = [];
+    const { world, journal, updates } = worldAfter(["a"], () => refused(404, "No such task found by id: a"));
+    Object.assign(journal.left[0]!.kept, { leave: () => story.push("leave a") });
+    const moot = record(world, "taskMoot");
+    world.group.start();
+    await world.clock.advanceAsync(60_000);
+    expect([...journal.story, ...story]).toEqual(["leave a"]);
+    expect([...updates, ...moot]).toEqual([]);
+    expect(world.group.status.resultsWaiting).toBe(0);
+  });
+
   test("is looked after anew before each attempt", async () => {
     let pollCount = 1;
     const { world, updates } = worldAfter(
