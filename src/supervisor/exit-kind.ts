@@ -26,7 +26,7 @@ export interface ExitFacts {
   readonly wasReady: boolean;
   /**
    * Why the primary killed it: its beats had stopped, it had not started in time, its drain had not ended in time, or it
-   * went on after its handlers had stopped.
+   * went on after its handlers had stopped (then by SIGTERM first).
    */
   readonly killedFor: "silence" | "start" | "drain" | "lingering" | undefined;
   /** What the watchdog's thread told. */
@@ -67,7 +67,7 @@ export function describeExit(kind: ExitKind, facts: ExitFacts): string {
     case "rolled":
       if (facts.killedFor === "drain") return "killed: its drain had not ended in time";
       return facts.killedFor === "lingering"
-        ? "stopped; something else held the process, and it was killed"
+        ? "stopped; something else held the process, and it was ended"
         : `stopped (${how})`;
     case "wedged":
       if (facts.report !== undefined) return `${describeStall(facts.report)} (${how})`;

@@ -64,6 +64,8 @@ export const KILL_MARGIN_MS = 8_000;
 const SLOW_START_MS = 10_000;
 /** How long a process whose handlers have stopped may go on, in ms. */
 const STOPPED_GRACE_MS = 10_000;
+/** One that nothing holds has ended by then, in ms. */
+const HELD_MS = 1_000;
 /** Processes whose tasks nobody has taken over yet. */
 const MAX_PREDECESSORS = 20;
 
@@ -266,7 +268,7 @@ export class ProcessPlace {
         return;
       case "stopped":
         // Unasked, its handlers may be started again; until then it does not beat.
-        if (now.toldStopping || now.asked !== undefined) this.#killIn(now, STOPPED_GRACE_MS, "lingering");
+        if (now.toldStopping || now.asked !== undefined) this.#endHeld(now);
         else now.stoppedItself = true;
         now.liveBeat = undefined;
         now.endedClean = report.leftInFlight === 0;
@@ -306,6 +308,18 @@ export class ProcessPlace {
     now.killTimer = clock.setTimer(() => {
       this.#kill(now, why);
     }, delayMs);
+  }
+
+  /** Its handlers have stopped: what it has of its own (a server, a pool) is all that may hold it now. */
+  #endHeld(now: Occupant): void {
+    const { clock } = this.#options;
+    clock.clearTimer(now.killTimer);
+    now.killTimer = clock.setTimer(() => {
+      now.killedFor ??= "lingering";
+      // Our order came by message: what the script itself does on SIGTERM has not been done yet.
+      if (now.asked !== undefined) now.child.kill("SIGTERM");
+      this.#killIn(now, STOPPED_GRACE_MS - HELD_MS, "lingering");
+    }, HELD_MS);
   }
 
   #kill(now: Occupant, why: NonNullable<ExitFacts["killedFor"]>): void {

@@ -49,6 +49,27 @@ test("a process that something else holds after its drain is killed; all is drai
   });
 });
 
+test("what a script closes on SIGTERM it closes when all is drained", () => {
+  const script = `
+    import { createServer } from "node:http";
+    import { TaskHandler, defineWorker } from "ostinato";
+    const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
+    const handler = new TaskHandler({ workers: [worker] });
+    await handler.start();
+    const server = createServer().listen(0);
+    process.on("SIGTERM", async () => {
+      await handler.stop();
+      server.close(() => console.log("closed"));
+    });
+  `;
+  return withSupervisor({ script }, async ({ primary, ready }) => {
+    await ready(1);
+    primary.signal("SIGTERM");
+    expect(await primary.waitForExit(8_000)).toEqual({ code: 0, signal: null });
+    expect(primary.output).toContain("closed");
+  });
+});
+
 test("a stderr that nobody can write to costs the supervisor nothing but lines", () => {
   const script = `
     import { TaskHandler, defineWorker } from "ostinato";

@@ -254,8 +254,20 @@ describe("stopping", () => {
     child().ready("off");
     void supervisor.stop();
     child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
-    clock.advance(10_000);
-    expect(child().signals).toEqual(["SIGKILL"]);
+    clock.advance(1_000);
+    expect(child().signals).toEqual(["SIGTERM"]);
+    clock.advance(9_000);
+    expect(child().signals).toEqual(["SIGTERM", "SIGKILL"]);
+    expect((await supervisor.exited).code).toBe(0);
+  });
+
+  test("however one ends that was held after its handlers had stopped, all is drained", async () => {
+    const { clock, child, supervisor } = createSupervision();
+    child().ready("off");
+    void supervisor.stop();
+    child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
+    clock.advance(1_000);
+    child().exit(null, "SIGTERM");
     expect((await supervisor.exited).code).toBe(0);
   });
 
