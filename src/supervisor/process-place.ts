@@ -129,6 +129,11 @@ export class ProcessPlace {
     return this.#generation;
   }
 
+  /** The script's own code has stopped its handlers, and the process goes on without. */
+  get hasStoppedItself(): boolean {
+    return this.#occupant?.stoppedItself === true;
+  }
+
   /** The process in here should beat, and has not for longer than it may. */
   get isSilent(): boolean {
     return this.#silentMs >= this.#silenceLimitMs;
@@ -170,6 +175,12 @@ export class ProcessPlace {
     const until = this.#options.clock.now() + drainTimeoutMs;
     if (until >= now.drainUntil) return;
     now.drainUntil = until;
+    if (now.stoppedItself) {
+      // Nothing is left to drain; what starts all the same is to stop again.
+      now.child.send({ kind: "drain", drainTimeoutMs });
+      this.#endHeld(now);
+      return;
+    }
     // Who is not ready hears no order yet: by default a signal ends it, and `run()` knows what to do.
     if (now.readyAt === undefined) now.child.kill("SIGTERM");
     else now.child.send({ kind: "drain", drainTimeoutMs });

@@ -140,6 +140,8 @@ export class Supervisor {
     this.#options.log.info({}, "replacing the processes, one after the other");
     this.#rollGoal = this.#places.map(({ generation }) => generation);
     const done = new Promise<void>((resolve) => this.#rolled.push(resolve));
+    // Not in its turn: without handlers it may never be ready, and nobody misses it.
+    for (const place of this.#places) if (place.hasStoppedItself) place.stop("roll", this.#options.drainTimeoutMs);
     this.#stepRoll();
     return done;
   }

@@ -261,6 +261,17 @@ describe("stopping", () => {
     expect((await supervisor.exited).code).toBe(0);
   });
 
+  test("one whose own code had stopped its handlers has nothing to drain", async () => {
+    const { clock, child, supervisor } = createSupervision();
+    child().ready("off");
+    child().tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
+    clock.advance(60_000);
+    void supervisor.stop();
+    clock.advance(10_000);
+    expect(child().signals).toEqual(["SIGTERM", "SIGKILL"]);
+    expect((await supervisor.exited).code).toBe(0);
+  });
+
   test("however one ends that was held after its handlers had stopped, all is drained", async () => {
     const { clock, child, supervisor } = createSupervision();
     child().ready("off");
@@ -318,6 +329,20 @@ describe("rolling", () => {
     expect(children).toHaveLength(6);
     expect(supervisor.status.state).toBe("running");
     expect(supervisor.status.restarts.rolled).toBe(3);
+  });
+
+  test("one whose own code had stopped its handlers does not hold it up", async () => {
+    const { clock, child, supervisor } = createSupervision({ processes: 2 });
+    child(0).ready("off");
+    child(1).ready("off");
+    child(0).tell({ kind: "stopped", leftInFlight: 0, metrics: [] });
+    const rolled = supervisor.roll();
+    clock.advance(10_000);
+    child(0).ready("off");
+    child(1).drained();
+    child(1).ready("off");
+    await rolled;
+    expect(supervisor.status.restarts.rolled).toBe(2);
   });
 
   test("a new one that does not start keeps the old ones", () => {
