@@ -87,6 +87,8 @@ interface Occupant {
   /** Nothing was in flight when its handlers stopped. */
   endedClean: boolean;
   killedFor: ExitFacts["killedFor"];
+  /** Something it told could not be read, which is said once. */
+  isMisunderstood: boolean;
   /** When the drain ends, by the clock. */
   drainUntil: number;
   warnTimer: Timer;
@@ -223,7 +225,11 @@ export class ProcessPlace {
     this.#silentMs = 0;
     const child = fork(place, {
       onReport: (report) => {
-        this.#hear(now, report);
+        try {
+          this.#hear(now, report);
+        } catch (error) {
+          this.#misunderstood(now, error);
+        }
       },
       onStall: (report) => {
         now.report = report;
@@ -248,6 +254,7 @@ export class ProcessPlace {
       stoppedItself: false,
       endedClean: false,
       killedFor: undefined,
+      isMisunderstood: false,
       drainUntil: Infinity,
       warnTimer: clock.setTimer(() => {
         const text = "a worker process has not started a handler yet; does the script call run() or start()?";
@@ -267,11 +274,13 @@ export class ProcessPlace {
       case "ready":
         this.#becomesReady(now, report);
         return;
-      case "beat":
-        now.beat = report;
-        if (judgeLiveness(report.status, now.stallMs ?? Infinity).isLive) now.liveBeat = report;
+      case "beat": {
+        const { isLive } = judgeLiveness(report.status, now.stallMs ?? Infinity);
+        now.beat = { ...report, tasks: [...report.tasks] };
+        if (isLive) now.liveBeat = now.beat;
         if (isOverburdened(report.status)) this.#options.onOverburdened();
         return;
+      }
       case "stopping":
         if (!now.toldStopping && now.asked === undefined)
           this.#killIn(now, this.#options.drainTimeoutMs + KILL_MARGIN_MS);
@@ -294,10 +303,20 @@ export class ProcessPlace {
     }
   }
 
+  /** A script may bring a copy of another version, or be replaced by a later one; that must not end the supervisor. */
+  #misunderstood(now: Occupant, error: unknown): void {
+    if (now.isMisunderstood) return;
+    now.isMisunderstood = true;
+    const { log, place } = this.#options;
+    const text =
+      "a worker process tells what its supervisor does not understand; do both have the same version of ostinato?";
+    log.warn({ process: place, childPid: now.child.pid, err: error }, text);
+  }
+
   #becomesReady(now: Occupant, { stallMs, pollers }: Extract<Report, { kind: "ready" }>): void {
     const { clock, drainTimeoutMs, onReady } = this.#options;
     now.stallMs = stallMs;
-    now.pollers = pollers;
+    now.pollers = [...pollers];
     now.stoppedItself = false;
     now.endedClean = false;
     if (now.readyAt !== undefined) return;

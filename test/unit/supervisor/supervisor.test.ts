@@ -70,6 +70,21 @@ describe("replacing", () => {
   });
 });
 
+test("what a child of another version tells, and cannot be read, ends nobody", () => {
+  const lines: string[] = [];
+  const log = safeLogger({ ...silentLogger, warn: (_fields, message) => void lines.push(message) });
+  const { clock, children, child, supervisor } = createSupervision({ log });
+  child().ready();
+  for (const kind of ["ready", "beat", "stopped", "metrics", "reclaimed", "later"])
+    for (const more of [{}, { status: {} }, { status: { runners: [] } }]) child().tell({ kind, ...more } as never);
+  child().ready();
+  expect(lines.filter((line) => line.includes("same version"))).toHaveLength(1);
+  clock.advance(1_000);
+  expect(supervisor.status.processes[0]?.status).toMatchObject({ state: "running" });
+  child().exit(null, "SIGKILL");
+  expect(children).toHaveLength(2);
+});
+
 describe("silence", () => {
   test("a child that does not beat for its stall timeout and five seconds is killed", () => {
     const { clock, children, child, supervisor } = createSupervision();
