@@ -3,7 +3,7 @@ import type { TaskResult } from "../conductor/types.js";
 import type { WorkerEvents } from "../telemetry/events.js";
 import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
-import { failureClassOf, failureVerdict, isGone, type Permit } from "./server-gate.js";
+import { failureClassOf, failureVerdict, isGone, isUnheard, type Permit } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { taskTimes } from "./task-times.js";
 
@@ -109,6 +109,7 @@ export class HandBack {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);
       const status = reply.kind === "refused" ? reply.error.status : undefined;
+      const isRefusal = (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
       if (isGone(reply)) {
         log.debug({ ...entry.ids }, "the task to hand back is gone");
         if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: reply.error.message });
@@ -117,12 +118,12 @@ export class HandBack {
       }
       // Refusals below 500 were not applied; anything else may have been.
       if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) mustLook = true;
-      else if (status !== undefined && status !== 403 && (verdict === "ok" || verdict === "neutral")) {
+      else if (status !== undefined && status !== 403 && isRefusal) {
         this.#onRefused(entry, reply.error.serverMessage ?? reply.error.message);
         return;
       }
       onAttempted();
-      if (verdict !== "ok" && verdict !== "neutral") this.#beginAnew(patience);
+      if (!isRefusal) this.#beginAnew(patience);
       const failureClass = failureClassOf(verdict);
       await this.#sleep(
         Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), patience.giveUpAt - clock.now()),

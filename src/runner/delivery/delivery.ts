@@ -324,7 +324,7 @@ export class Delivery implements LegacySink {
       shipment.entry.state = "delivering";
       const verdict = await this.#attempt(shipment, permit, "v1");
       if (verdict.kind === "rejected" || (verdict.kind === "retry" && this.#poisons(shipment, verdict.strike))) {
-        const why = verdict.kind === "rejected" ? verdict.why : (shipment.lastError?.serverMessage ?? "HTTP 500");
+        const why = verdict.kind === "rejected" ? verdict.why : whyOf(shipment);
         if (this.#replaceByFailure(shipment, why)) this.#store(shipment);
       } else if (verdict.kind === "retry") {
         this.#store(shipment);
@@ -408,4 +408,8 @@ export class Delivery implements LegacySink {
     if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
     this.#close(shipment, "moot");
   }
+}
+
+function whyOf({ lastError }: Shipment): string {
+  return lastError?.serverMessage ?? `HTTP ${lastError?.status ?? 500}`;
 }

@@ -1,6 +1,6 @@
 import type { HandOut } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
-import { ABOUT_THE_REQUEST, isGone } from "../server-gate.js";
+import { ABOUT_THE_REQUEST, isGone, isUnheard } from "../server-gate.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =
@@ -41,6 +41,7 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   // v2 answers 500 where v1 answers 400, and v1 tells which it is.
   if (status === 500) return { kind: "retry", strike: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
   if (status === 403) return { kind: "retry", strike: "maybe" };
+  if (isUnheard(error)) return { kind: "retry", strike: "maybe" };
   if (ABOUT_THE_REQUEST.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
   return { kind: "retry", strike: "none" };
 }

@@ -223,6 +223,34 @@ describe.concurrent("updates that are refused for what they are", () => {
     );
   }
 
+  fault(
+    {
+      number: 22,
+      group,
+      name: "a maintenance page: HTML to every GET, 405 to every POST",
+      boundMs: 6_000,
+      guard: "what a gateway refuses is no word of the server's",
+    },
+    async (run) => {
+      const held = latch();
+      const world = await run.world({ gateway: true, worker: { execute: () => held.released } });
+      const ids = await world.begin(5);
+      await until(() => world.handler.status.inFlight === 5);
+      world.gateway.use(
+        http.get("*", () => HttpResponse.html("<html>under maintenance</html>")),
+        http.post("*", () => HttpResponse.html("<html>Not Allowed</html>", { status: 405 })),
+      );
+      held.release();
+      await sleep(3_000);
+      world.gateway.reset();
+      run.injected();
+      await run.worksAgain(world);
+      await world.done(ids);
+      expect(world.seen("taskUndeliverable")).toEqual([]);
+      return "For 3 s nothing got through. Five results that were finished meanwhile were kept, and applied once.";
+    },
+  );
+
   for (const isApplied of [false, true]) {
     const variant = isApplied ? "the update was applied" : "the update never arrived";
     fault(

@@ -67,6 +67,7 @@ describe("the fence", () => {
     ["429", refused(429)],
     ["401", refused(401)],
     ["a proxy's 404", refused(404)],
+    ["a maintenance page's 405", refused(405)],
   ])("after %s it was not applied and is sent again", async (_name, reply) => {
     const { world, sent } = createHandBackWorld([reply]);
     await world.clock.advanceAsync(10_000);

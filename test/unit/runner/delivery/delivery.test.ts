@@ -25,6 +25,8 @@ describe("a result is delivered", () => {
     ["429", refused(429, "slow down")],
     ["401", refused(401)],
     ["a proxy's 404", refused(404)],
+    ["a proxy's 400", refused(400)],
+    ["a maintenance page's 405", refused(405)],
     ["a retryable 500", refused(500, "boom", { retryable: true })],
   ])("after %s, again by POST /tasks, with the same bytes", async (_name, reply) => {
     const bodies: string[] = [];
@@ -129,6 +131,21 @@ describe("a result that the server does not take", () => {
     expect(world.server.updates.find(({ taskId }) => taskId === "a0")).toMatchObject({
       status: "FAILED_WITH_TERMINAL_ERROR",
       reasonForIncompletion: "the server refused the result: cannot read the output",
+    });
+  });
+
+  test("by a gateway alone, while others are taken, becomes a failure after a few tries that names the status", async () => {
+    const isRefused = (body: string) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
+    const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
+      update: (taskId, body) => (isRefused(body) ? Promise.resolve(refused(400)) : model.update(taskId, body)),
+      updateV2: (body) => (isRefused(body) ? Promise.resolve(refused(400)) : model.updateV2(body)),
+    }));
+    world.group.start();
+    pushMany(world.server, 3);
+    await world.clock.advanceAsync(20_000);
+    expect(world.server.updates.find(({ taskId }) => taskId === "a0")).toMatchObject({
+      status: "FAILED_WITH_TERMINAL_ERROR",
+      reasonForIncompletion: "the server refused the result: HTTP 400",
     });
   });
 
