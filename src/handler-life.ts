@@ -33,6 +33,8 @@ import type { TaskHandlerStatus } from "./task-handler.js";
 
 /** A loop that only waits iterates at least this often, in ms. */
 const MAX_SLICE_MS = 30_000;
+/** What is too large for a request's deadline, on this link or for this server, gets so much at most, in ms. */
+const MAX_REQUEST_MS = 90_000;
 /** How long closing idle connections may take, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 /** What a process that an error ends spends on its tasks, in ms. */
@@ -98,9 +100,10 @@ export class HandlerLife {
     this.log = log;
     // First: what it throws must not leave anything running.
     this.#journal = this.#openJournal();
-    this.#transport = this.#connect(internals);
     const stallMs = config.stallTimeoutSeconds * 1000;
     this.#stallMs = stallMs > 0 ? stallMs : Infinity;
+    const maxRequestMs = maxRequestMsOf(config, this.#stallMs);
+    this.#transport = this.#connect(internals, maxRequestMs);
     this.#board = createHeartbeatBoard(config.workers.length);
     this.group = new RunnerGroup({
       workers: config.workers,
@@ -330,10 +333,14 @@ export class HandlerLife {
     this.#watchdog?.declare({ reason: "request", stuck: `${method} ${pathTemplate}`, stalledMs });
   }
 
-  #connect({ wrapTransport = (transport: Transport) => transport }: Internals): ObservedTransport {
+  #connect(
+    { wrapTransport = (transport: Transport) => transport }: Internals,
+    maxFlowingMs: number,
+  ): ObservedTransport {
     const events = this.#events;
     const transport = createTransport({
       baseUrl: this.#config.serverUrl,
+      maxFlowingMs,
       onRecycled: ({ reason }) => {
         this.log.debug({ reason }, "connections replaced");
         if (events.has("connectionsRecycled")) events.emit("connectionsRecycled", { reason });
@@ -357,6 +364,12 @@ export class HandlerLife {
     const withToken = authenticated(told, { credentials, clock: systemClock, requestTimeoutMs, onTokenEvent });
     return observed(withToken, systemClock);
   }
+}
+
+/** A request waits for its token as long as it may take; all of that must be over before it looks stuck. */
+function maxRequestMsOf({ workers, requestTimeoutMs }: HandlerConfig, stallMs: number): number {
+  const longestDeadlineMs = Math.max(...workers.map(({ longPollMs }) => longPollMs)) + requestTimeoutMs;
+  return Math.min(MAX_REQUEST_MS, stallMs - longestDeadlineMs - METER_TICK_MS);
 }
 
 /** Says once what became of asking for a token, and again when that changes. */

@@ -19,7 +19,8 @@ export interface HttpRequest {
   readonly contentType?: string;
   /**
    * Total time for this request, in ms: waiting for a connection, connecting, headers and body. A finite number above
-   * zero; there is no way to switch it off.
+   * zero; there is no way to switch it off. Where the transport allows it (`maxFlowingMs`), a body that keeps coming
+   * gets more.
    */
   readonly deadlineMs: number;
 }

@@ -14,6 +14,7 @@ export interface LaneOptions {
   readonly maxConnections: number;
   readonly maxConnectionAgeMs: number;
   readonly maxBodyBytes: number;
+  readonly maxFlowingMs: number;
   readonly headers: (() => Readonly<Record<string, string>>) | undefined;
   readonly createGeneration: () => Generation;
   readonly onRecycledByAge: (lane: Lane) => void;
@@ -29,6 +30,7 @@ export interface LaneOptions {
 export class RequestLane implements ExchangeOwner {
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  readonly maxFlowingMs: number;
   readonly #options: LaneOptions;
   readonly #retired = new Set<Generation>();
   #generation: Generation;
@@ -43,6 +45,7 @@ export class RequestLane implements ExchangeOwner {
     this.#options = options;
     this.clock = options.clock;
     this.maxBodyBytes = options.maxBodyBytes;
+    this.maxFlowingMs = options.maxFlowingMs;
     this.#generation = options.createGeneration();
   }
 

@@ -13,10 +13,16 @@ const LATE_MS = 100;
 /** What an answer that came meanwhile gets to be read in, in ms. */
 const LATE_GRACE_MS = 250;
 
+/** An answer that is still coming puts the deadline off for this long, in ms, and must bring this much each time. */
+const FLOW_MS = 2_000;
+const FLOW_BYTES = 64 * 1024;
+
 /** What a pending exchange needs of the lane it travels in. */
 export interface ExchangeOwner {
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** How long a request may take in all while its answer keeps coming, in ms. */
+  readonly maxFlowingMs: number;
   /** It waits in the lane's own queue and must leave it: its deadline has come. */
   leaveQueue(exchange: PendingExchange): void;
   /** Its connection was dead before anything was written: it goes to the head of the queue. */
@@ -56,6 +62,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
   #timer: Timer;
   /** By the clock. */
   #dueAt: number;
+  /** Not put off beyond this, by the clock. */
+  readonly #lastDueAt: number;
   #phase: Phase = "queued";
   #generation: Generation | undefined = undefined;
   #abort: ((error: Error) => void) | undefined = undefined;
@@ -66,12 +74,16 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
   #firstChunk: Buffer | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
   #bytes = 0;
+  /** How many of them had come when the deadline was last put off. */
+  #bytesBefore = 0;
 
   constructor(request: HttpRequest, owner: ExchangeOwner, resolve: (exchange: Exchange) => void) {
     this.request = request;
     this.#owner = owner;
     this.#resolve = resolve;
-    this.#dueAt = owner.clock.now() + request.deadlineMs;
+    const now = owner.clock.now();
+    this.#dueAt = now + request.deadlineMs;
+    this.#lastDueAt = now + owner.maxFlowingMs;
     this.#timer = owner.clock.setTimer(this.#onDeadline, request.deadlineMs);
   }
 
@@ -195,6 +207,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
       this.#timer = this.#owner.clock.setTimer(this.#onDeadline, LATE_GRACE_MS);
       return;
     }
+    if (phase === "receiving" && this.#putOff()) return;
     if (phase === "queued") this.#owner.leaveQueue(this);
     const message = `no answer within ${this.request.deadlineMs} ms: ${STUCK_AT[phase]}`;
     if (isSent) this.#end(maybeApplied("DEADLINE_EXCEEDED", message));
@@ -202,6 +215,20 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
     this.#owner.onDeadlineExceeded();
     if (phase !== "queued" && generation !== undefined) this.#owner.onSuspicion(generation);
   };
+
+  /**
+   * A large answer over a slow link: to give it up would lose the tasks in it, and the next one would be as large. Drops
+   * do not count.
+   */
+  #putOff(): boolean {
+    const now = this.#owner.clock.now();
+    const waitMs = Math.min(FLOW_MS, this.#lastDueAt - now);
+    if (waitMs <= 0 || this.#bytes - this.#bytesBefore < FLOW_BYTES) return false;
+    this.#bytesBefore = this.#bytes;
+    this.#dueAt = now + waitMs;
+    this.#timer = this.#owner.clock.setTimer(this.#onDeadline, waitMs);
+    return true;
+  }
 
   /** Ends it and gives up its connection, on which the rest of an answer may still come. */
   #end(exchange: Exchange): void {

@@ -31,6 +31,11 @@ export interface TransportOptions {
   maxConnectionAgeMs?: number;
   /** The longest body that is accepted as an answer, in bytes. Default 268435456 (256 MiB). */
   maxBodyBytes?: number;
+  /**
+   * How long a request may take in all, beyond its deadline, while its answer keeps coming, in ms. Default 0: the
+   * deadline holds whatever comes.
+   */
+  maxFlowingMs?: number;
 }
 
 /** TCP asks after a silent peer this soon; it gives up about ten seconds later. */
@@ -49,6 +54,7 @@ export function createTransport(options: TransportOptions): Transport {
     connectTimeoutMs = 5_000,
     maxConnectionAgeMs = 300_000,
     maxBodyBytes = 256 * 1024 * 1024,
+    maxFlowingMs = 0,
     headers,
     onRecycled = () => {},
     onDeadlineExceeded = () => {},
@@ -84,6 +90,7 @@ export function createTransport(options: TransportOptions): Transport {
       maxConnections: maxConnectionsPerLane,
       maxConnectionAgeMs,
       maxBodyBytes,
+      maxFlowingMs,
       headers,
       createGeneration: () =>
         new Generation({ origin, connector, maxConnections: maxConnectionsPerLane, bornAtMs: clock.now() }),

@@ -156,6 +156,29 @@ describe.concurrent("connections that end, or hardly go on", () => {
 
   fault(
     {
+      number: 8,
+      group,
+      name: "large tasks over a slow link",
+      boundMs,
+      guard: "an answer that keeps coming is not given up",
+    },
+    async (run) => {
+      const world = await run.world();
+      await world.done(await world.begin(1));
+      // 1 MB/s: what a poll brings takes longer than its deadline.
+      world.proxy.drip({ bytes: 10_000, everyMs: 10 });
+      const ids = await world.begin(20, { data: "x".repeat(400_000) });
+      await world.done(ids, 30_000);
+      expect(world.seen("pollFailed")).toEqual([]);
+      world.proxy.drip(null);
+      run.injected();
+      await run.worksAgain(world);
+      return "Five tasks at once took longer to arrive than a poll may take, and were waited for while they came; each ran once.";
+    },
+  );
+
+  fault(
+    {
       number: 9,
       group,
       name: "accepts connections and never answers",

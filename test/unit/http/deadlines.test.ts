@@ -1,5 +1,5 @@
 import net from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { Exchange } from "../../../src/http/exchange.js";
 import { FakeClock, settle } from "../../support/fake-clock.js";
@@ -76,6 +76,64 @@ test("a body that drips does not put the deadline off", async () => {
   clock.advance(5);
   expect(await peek(exchange)).toBe("maybeApplied DEADLINE_EXCEEDED");
   await waitFor(() => server.openConnections === 0, { what: "the connection to be closed" });
+});
+
+describe("a body that keeps coming", () => {
+  const PIECE = "x".repeat(100_000);
+
+  /** An answer of 300,000 bytes that the test sends piece by piece, and its request with a deadline of 500 ms. */
+  async function startFlow(maxFlowingMs: number) {
+    const clock = new FakeClock();
+    const server = await startRawServer(({ socket }) =>
+      socket.write("HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n"),
+    );
+    const transport = startTransport(server.url, { clock, maxFlowingMs });
+    const exchange = transport.request(get("/x", { deadlineMs: 500 }));
+    await waitFor(() => server.requests.length === 1, { what: "the request" });
+    const send = async (text: string) => {
+      await new Promise<void>((resolve) => server.sockets[0]!.write(text, () => resolve()));
+      // On the loopback it has arrived; it is read in pieces of 64 KiB.
+      for (let i = 0; i < 5; i++) await settle();
+    };
+    return { clock, exchange, send };
+  }
+
+  test("puts the deadline off, as long as it does", async () => {
+    const { clock, exchange, send } = await startFlow(90_000);
+    for (const ms of [500, 2_000]) {
+      await send(PIECE);
+      clock.advance(ms);
+      expect(await peek(exchange)).toBe("pending");
+    }
+    await send(PIECE);
+    expect(await exchange).toMatchObject({ kind: "answered", status: 200, body: PIECE.repeat(3) });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test("and then comes in drops only is given up at the next look", async () => {
+    const { clock, exchange, send } = await startFlow(90_000);
+    await send(PIECE);
+    clock.advance(500);
+    await send("x".repeat(1_000));
+    clock.advance(1_999);
+    expect(await peek(exchange)).toBe("pending");
+    clock.advance(1);
+    expect(await peek(exchange)).toBe("maybeApplied DEADLINE_EXCEEDED");
+  });
+
+  test.each([
+    ["as a worker sets it", 1_500, 1_500],
+    ["by default", 0, 500],
+  ])("is given up after the most that is allowed, %s", async (_name, maxFlowingMs, endsAfterMs) => {
+    const { clock, exchange, send } = await startFlow(maxFlowingMs);
+    await send(PIECE);
+    clock.advance(499);
+    await send(PIECE);
+    clock.advance(endsAfterMs - 500);
+    expect(await peek(exchange)).toBe("pending");
+    clock.advance(1);
+    expect(await peek(exchange)).toBe("maybeApplied DEADLINE_EXCEEDED");
+  });
 });
 
 test("queued: notSent, nothing is written for it later, nobody is suspected, and the queue goes on", async () => {
