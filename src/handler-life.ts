@@ -114,6 +114,7 @@ export class HandlerLife {
       log,
       board: this.#board,
       requestTimeoutMs: config.requestTimeoutMs,
+      maxRequestMs,
       maxHeldPolls: config.maxHeldPolls,
       followWorkflows: config.followWorkflows,
       journal: this.#journal,

@@ -32,6 +32,8 @@ export interface RunnerGroupOptions {
   readonly board: HeartbeatBoard;
   /** What a request may take beyond its hold, in ms. */
   readonly requestTimeoutMs: number;
+  /** What the delivery of a result may take that needs more than that, in ms. Default: no more. */
+  readonly maxRequestMs?: number;
   /** The longest wait of a loop before it iterates again, in ms. */
   readonly sliceMs: number;
   readonly outboxLimits?: OutboxLimits;
@@ -142,6 +144,7 @@ export class RunnerGroup {
       shared,
       options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS,
       deliveryHooks,
+      { requestTimeoutMs: options.requestTimeoutMs, maxRequestMs: options.maxRequestMs ?? options.requestTimeoutMs },
       options.journal,
     );
     const parts = {

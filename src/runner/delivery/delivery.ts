@@ -30,6 +30,13 @@ export interface DeliveryHooks {
   settled(entry: InFlightTask): Promise<void> | undefined;
 }
 
+/** How long an attempt to deliver may take, in ms. */
+export interface AttemptTimes {
+  readonly requestTimeoutMs: number;
+  /** At most, for a result that is too large for that on this link, or for this server. */
+  readonly maxRequestMs: number;
+}
+
 /** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
 const SLOW_ATTEMPT_MS = 500;
 /**
@@ -39,6 +46,7 @@ const SLOW_ATTEMPT_MS = 500;
 export class Delivery implements LegacySink {
   readonly #shared: Shared;
   readonly #hooks: DeliveryHooks;
+  readonly #times: AttemptTimes;
   readonly #journal: ResultKeeper | undefined;
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new Set<Shipment>();
@@ -48,9 +56,10 @@ export class Delivery implements LegacySink {
   #suspectUntil = -Infinity;
   #stopped: string | undefined;
 
-  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, journal?: ResultKeeper) {
+  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, times: AttemptTimes, journal?: ResultKeeper) {
     this.#shared = shared;
     this.#hooks = hooks;
+    this.#times = times;
     this.#journal = journal;
     this.#outbox = new Outbox(
       shared,
@@ -207,7 +216,10 @@ export class Delivery implements LegacySink {
     try {
       const ended = shipment.isLegacy ? await this.#lookFirst(shipment, permit) : undefined;
       if (ended !== undefined) return ended;
-      reply = door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body);
+      // Everybody waits for a probe.
+      const deadlineMs = permit.isProbe ? undefined : shipment.deadlineMs;
+      reply =
+        door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body, deadlineMs);
     } catch (error) {
       permit.report("neutral");
       throw error;
@@ -251,9 +263,27 @@ export class Delivery implements LegacySink {
         isLost: reply.kind === "maybeApplied",
       });
     }
+    if (reply.error.code === "DEADLINE_EXCEEDED") this.#giveLonger(shipment);
     if (verdict.kind === "gone") this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
     return verdict;
+  }
+
+  /**
+   * Others were answered while this attempt was not: the result is too large for the link, or the server slow over it,
+   * and with the same deadline it would be sent in vain for ever.
+   */
+  #giveLonger(shipment: Shipment): void {
+    const { gate, log } = this.#shared;
+    const { requestTimeoutMs, maxRequestMs } = this.#times;
+    const { deadlineMs = requestTimeoutMs, entry, parcel } = shipment;
+    if (gate.lastOkAt === undefined || gate.lastOkAt <= shipment.attemptedAt || deadlineMs >= maxRequestMs) return;
+    if (shipment.deadlineMs === undefined)
+      log.warn(
+        { ...entry.ids, resultBytes: Buffer.byteLength(parcel.body), deadlineMs },
+        "a result did not get through within the time for a request, while others did; it is given more",
+      );
+    shipment.deadlineMs = Math.min(deadlineMs * 2, maxRequestMs);
   }
 
   /** The server has the result; an extension on its way may still undo that, and then it is sent again. */

@@ -13,6 +13,8 @@ export interface Shipment {
   attemptedAt: number;
   /** Not before, by the clock. */
   notBefore: number;
+  /** What an attempt may take, where that is more than a request usually gets, in ms. */
+  deadlineMs: number | undefined;
   failures: number;
   strikes: number;
   firstStrikeAt: number;
@@ -38,6 +40,7 @@ export function createShipment(entry: InFlightTask, parcel: Parcel, now: number,
     startedAt: now,
     attemptedAt: now,
     notBefore: now,
+    deadlineMs: undefined,
     failures: 0,
     strikes: 0,
     firstStrikeAt: 0,

@@ -251,6 +251,34 @@ describe.concurrent("updates that are refused for what they are", () => {
     },
   );
 
+  fault(
+    {
+      number: 22,
+      group,
+      name: "one result takes longer than a request may",
+      boundMs: 6_000,
+      guard: "what does not get through while others do is given more time",
+    },
+    async (run) => {
+      const world = await run.world({ gateway: true, worker: { execute: marking } });
+      world.gateway.use(
+        http.post(UPDATE_PATHS, async ({ request }) => {
+          if (isMarked(await resultIn(request))) await sleep(2_000);
+          return world.gateway.forward(request);
+        }),
+      );
+      const [marked = ""] = await world.begin(1, { mode: "marked" });
+      await until(() => world.seen("taskUpdateFailed").length > 0);
+      await world.done(await world.begin(5));
+      run.injected();
+      await run.worksAgain(world);
+      await world.done([marked]);
+      await until(() => world.handler.status.inFlight === 0);
+      expect(world.seen("taskUpdateFailed").length).toBeLessThanOrEqual(3);
+      return "It was given more time with each attempt, until its acknowledgement came; nothing else waited for it.";
+    },
+  );
+
   for (const isApplied of [false, true]) {
     const variant = isApplied ? "the update was applied" : "the update never arrived";
     fault(

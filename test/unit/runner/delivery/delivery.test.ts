@@ -1,10 +1,11 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ModelServer } from "../../../support/model-server.js";
-import { createWorld, workerConfig } from "../../../support/runner-world.js";
+import { createWorld, silentLogger, workerConfig } from "../../../support/runner-world.js";
 import {
   answered,
   createScriptedWorld,
   drain,
+  failed,
   handOut,
   lostAnswer,
   nonsense,
@@ -61,6 +62,51 @@ describe("a result is delivered", () => {
     expect(world.group.status).toMatchObject({ runners: [{ running: 1 }], resultsWaiting: 0 });
     await world.clock.advanceAsync(200);
     expect(world.group.status).toMatchObject({ runners: [{ running: 0 }], resultsWaiting: 1 });
+  });
+
+  test("that takes longer than a request may is given more time, and said once", async () => {
+    const deadlines: (number | undefined)[] = [];
+    const warn = vi.fn();
+    const log = { ...silentLogger, warn };
+    const world = createScriptedWorld(
+      [workerConfig("t", () => ({}))],
+      (model) => ({
+        update: async (taskId, body, deadlineMs = 10_000) => {
+          deadlines.push(deadlineMs);
+          await world.sleep(Math.min(deadlineMs, 70_000));
+          return deadlineMs >= 70_000 ? model.update(taskId, body) : failed("maybeApplied", "DEADLINE_EXCEEDED");
+        },
+      }),
+      { maxRequestMs: 75_000, log },
+    );
+    const updated = record(world, "taskUpdated");
+    world.group.start();
+    world.server.push("a", "t");
+    await world.clock.advanceAsync(600_000);
+    expect(updated).toMatchObject([{ taskId: "a", status: "COMPLETED" }]);
+    expect([...new Set(deadlines)]).toEqual([10_000, 20_000, 40_000, 75_000]);
+    expect(warn.mock.calls.filter(([, text]) => String(text).includes("given more"))).toHaveLength(1);
+  });
+
+  test("no later than ever where nobody is answered: the server is silent, and comes back", async () => {
+    const deadlines: (number | undefined)[] = [];
+    const silence = async (deadlineMs: number) => {
+      deadlines.push(deadlineMs);
+      await world.sleep(deadlineMs);
+      return failed("maybeApplied", "DEADLINE_EXCEEDED");
+    };
+    const world = createScriptedWorld(
+      [workerConfig("t", () => ({}))],
+      (model) => ({
+        pollBatch: (request) => (deadlines.length > 0 ? silence(request.timeoutMs + 10_000) : model.pollBatch(request)),
+        update: (_taskId, _body, deadlineMs = 10_000) => silence(deadlineMs),
+      }),
+      { maxRequestMs: 90_000 },
+    );
+    world.group.start();
+    world.server.push("a", "t");
+    await world.clock.advanceAsync(300_000);
+    expect(Math.max(...deadlines.map(Number))).toBeLessThanOrEqual(12_000);
   });
 
   test("404 no such task: nobody waits for it", async () => {
