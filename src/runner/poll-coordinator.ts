@@ -20,8 +20,12 @@ export interface PollMember {
 const WATCH_INTERVAL_MS = 1_000;
 /** A queue that stays at the same size may hold delayed tasks that become due; look at it this often, in ms. */
 const STALE_LOOK_MS = 5_000;
-/** An empty held poll that ends this much later than it should says that the server is short of threads. */
+/** An empty held poll that ends this much later than its hold and the way there take says that the server is short of threads. */
 const OVERRUN_MS = 250;
+/** Round trips of a request on a new connection: that of TCP, those of TLS, its own, and one that is lost. */
+const ROUND_TRIPS = 5;
+/** No way is longer than that, in ms: more of it is the server's. */
+const MAX_ROUND_TRIP_MS = 400;
 /** Between two cuts, in ms: what is under way still counts for the last one. */
 const CUT_PAUSE_MS = 3_000;
 /** Refusals in a row that say that the sizes are not told: one 500 is a server that has a bad moment. */
@@ -46,6 +50,8 @@ export class PollCoordinator {
   readonly #holders = new Set<PollMember>();
   readonly #sizes = new Map<PollMember, { size: number; lookedAt: number }>();
   #allowed: number;
+  /** The least that answers took beyond what the server was asked to wait, since the last cut: the way there and back. */
+  #roundTripMs = MAX_ROUND_TRIP_MS;
   #cutAt = -Infinity;
   #raiseAfterMs = RAISE_AFTER_MS;
   #raiseAt = Infinity;
@@ -82,7 +88,7 @@ export class PollCoordinator {
 
   /** A held poll has ended. `overrunMs`: by how much an empty answer came later than the hold; 0 for any other end. */
   holdEnded(member: PollMember, holdMs: number, overrunMs: number): void {
-    if (overrunMs > OVERRUN_MS) this.#cut(holdMs / (holdMs + overrunMs));
+    if (this.#isLate(overrunMs)) this.#cut(holdMs / (holdMs + overrunMs));
     if (this.#members.length <= this.#allowed) return;
     const next = this.#nextFor(member);
     if (next === undefined && this.#holders.size <= this.#allowed) return;
@@ -139,6 +145,12 @@ export class PollCoordinator {
     return (this.#members.indexOf(member) - after + count) % count;
   }
 
+  /** `ms`: what an answer took beyond what the server was asked to wait; 0 or less: unknown. */
+  #isLate(ms: number): boolean {
+    if (ms > 0) this.#roundTripMs = Math.min(this.#roundTripMs, ms);
+    return ms > OVERRUN_MS + this.#roundTripMs * (ROUND_TRIPS - 1);
+  }
+
   /**
    * Halves what is held, and more the longer the server let a poll wait for a thread. `served`: the share of the wait
    * that was the hold itself, which is about the share of all held polls that the server has threads for.
@@ -149,6 +161,8 @@ export class PollCoordinator {
     // What is held counts, not what might be: twenty may be allowed and ten held.
     this.#allowed = Math.max(1, Math.floor((Math.min(this.#allowed, this.#holders.size) / 2) * served));
     this.#cutAt = now;
+    // The way may be another one by now.
+    this.#roundTripMs = MAX_ROUND_TRIP_MS;
     this.#raiseAt = now + this.#raiseAfterMs;
     this.#raiseAfterMs = Math.min(this.#raiseAfterMs * 2, MAX_RAISE_AFTER_MS);
     this.#log.debug({ maxHeldPolls: this.#allowed }, "held polls are answered late: holding fewer");
@@ -181,7 +195,7 @@ export class PollCoordinator {
     const reply = await this.#api.queueSizes(watched.map((member) => member.queueName));
     // It takes milliseconds, and waits for a thread like anybody's request: held polls in step may never feel that.
     const waitedMs = this.#clock.now() - askedAt;
-    if (reply.kind === "answered" && waitedMs > OVERRUN_MS) this.#cut(1);
+    if (reply.kind === "answered" && this.#isLate(waitedMs)) this.#cut(1);
     if (reply.kind !== "answered") {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);

@@ -10,6 +10,8 @@ function createRationedWorld(
     sizesRefused?: boolean;
     refusal?: () => ReturnType<typeof refused> | undefined;
     overrunMs?: number;
+    /** What every request takes on the way; the first of each held poll, on a new connection, three times as much. */
+    roundTripMs?: number;
   } = {},
 ) {
   let held = 0;
@@ -33,12 +35,14 @@ function createRationedWorld(
         mostHeld = Math.max(mostHeld, held);
         const reply = await model.pollBatch(request);
         if (overrides.overrunMs !== undefined && held > 4) await world.sleep(overrides.overrunMs);
+        const isFirst = polls <= types;
+        if (overrides.roundTripMs !== undefined) await world.sleep(overrides.roundTripMs * (isFirst ? 3 : 1));
         held -= 1;
         return reply;
       },
       queueSizes: async (names) => {
         sizeRequests += 1;
-        await world.sleep(1);
+        await world.sleep(overrides.roundTripMs ?? 1);
         const refusal = overrides.sizesRefused === true ? refused(403, "no") : overrides.refusal?.();
         if (refusal !== undefined) return refusal;
         const waiting = (name: string) =>
@@ -128,6 +132,19 @@ describe("held polls are rationed", () => {
     await world.clock.advanceAsync(8_000);
     expect(done).toEqual(["later"]);
   });
+
+  test.each([100, 300])(
+    "a server that is far away (%i ms) is not one that is short of threads",
+    async (roundTripMs) => {
+      const { world, counts } = createRationedWorld(6, 16, { roundTripMs });
+      await world.clock.advanceAsync(60_000);
+      expect(counts()).toMatchObject({ mostHeld: 6, sizeRequests: 0 });
+      expect(counts().polls).toBeGreaterThanOrEqual(6 * 25);
+      const watched = createRationedWorld(40, 16, { roundTripMs });
+      await watched.world.clock.advanceAsync(60_000);
+      expect(watched.counts().held).toBeGreaterThanOrEqual(14);
+    },
+  );
 
   test("when held polls are answered late, fewer are held, and more again later", async () => {
     const { world, counts } = createRationedWorld(16, 16, { overrunMs: 2_000 });
