@@ -71,7 +71,9 @@ function faultError(request: HttpRequest, exchange: Exclude<Exchange, Answered>)
 function refusal(request: HttpRequest, answer: Answered): ConductorError {
   const body = conductorErrorBody(answer);
   const said =
-    body === undefined ? `an answer of ${describeBody(answer)}` : body.message + details(body.validationErrors);
+    body === undefined
+      ? `an answer of ${describeBody(answer)}${redirection(answer)}`
+      : body.message + details(body.validationErrors);
   return new ConductorError({
     code: "SERVER_REFUSED",
     message: `HTTP ${answer.status}: ${said}`,
@@ -83,6 +85,13 @@ function refusal(request: HttpRequest, answer: Answered): ConductorError {
     ...(body?.validationErrors === undefined ? {} : { validationErrors: body.validationErrors }),
     ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
   });
+}
+
+/** Only who is meant: what follows may be somebody's session. */
+function redirection({ status, location }: Answered): string {
+  if (location === undefined || status >= 400) return "";
+  const where = URL.canParse(location) ? new URL(location).origin : "another path";
+  return `, a redirect to ${where}; it is not followed: serverUrl must be the address of the server itself`;
 }
 
 /** "Validation failed, check below errors for detail." alone is no help; what is below stands in a field of its own. */

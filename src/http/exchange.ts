@@ -50,6 +50,8 @@ export type Exchange =
       readonly contentType: string;
       /** What `Retry-After` (seconds or date) asks for, in ms from now. */
       readonly retryAfterMs?: number;
+      /** Where it redirects to; that is not followed. */
+      readonly location?: string;
     };
 
 /** Sends requests to one server. */

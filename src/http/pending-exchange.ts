@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 
 import type { Clock, Timer } from "../clock.js";
+import { decoded } from "./content-coding.js";
 import type { Exchange, HttpRequest } from "./exchange.js";
 import { codeOf, isMalformed, maybeApplied, messageOf, notSent } from "./fault.js";
 import type { Generation } from "./generation.js";
@@ -70,6 +71,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
   #deadConnections = 0;
   #status = 0;
   #contentType = "";
+  #contentCoding = "";
+  #location: string | undefined = undefined;
   #retryAfterMs: number | undefined = undefined;
   #firstChunk: Buffer | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
@@ -131,6 +134,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
       if (name.length === 12 && isNamed(name, "content-type")) this.#contentType = mediaType(value.toString("latin1"));
       else if (name.length === 11 && isNamed(name, "retry-after"))
         this.#retryAfterMs = parseRetryAfter(value.toString("latin1"), this.#owner.clock.wallNow());
+      else if (name.length === 16 && isNamed(name, "content-encoding")) this.#contentCoding = value.toString("latin1");
+      else if (name.length === 8 && isNamed(name, "location")) this.#location = value.toString("latin1");
     }
     return true;
   }
@@ -154,6 +159,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
     const status = this.#status;
     const contentType = this.#contentType;
     const retryAfterMs = this.#retryAfterMs;
+    const location = this.#location;
     let body: string;
     try {
       body = this.#body();
@@ -161,10 +167,15 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
       this.#settle(maybeApplied("MALFORMED_RESPONSE", messageOf(error), error));
       return;
     }
+    const answer = { kind: "answered", status, body, contentType } as const;
     this.#settle(
-      retryAfterMs === undefined
-        ? { kind: "answered", status, body, contentType }
-        : { kind: "answered", status, body, contentType, retryAfterMs },
+      retryAfterMs === undefined && location === undefined
+        ? answer
+        : {
+            ...answer,
+            ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+            ...(location === undefined ? {} : { location }),
+          },
     );
     if (generation !== undefined) this.#owner.onAnswered(generation);
   }
@@ -263,7 +274,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
   #body(): string {
     const chunk = this.#chunks === undefined ? this.#firstChunk : Buffer.concat(this.#chunks, this.#bytes);
     if (chunk === undefined) return "";
-    const text = chunk.toString("utf8");
+    const text = decoded(chunk, this.#contentCoding, this.#owner.maxBodyBytes).toString("utf8");
     // A byte order mark is not part of the text; JSON.parse does not take one.
     return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }

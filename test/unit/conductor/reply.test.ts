@@ -104,6 +104,16 @@ describe("a refusal", () => {
     expect(errorOf(exchange).error.retryable).toBe(retryable);
   });
 
+  test.each([
+    ["https://conductor.example.com/login?session=secret", "a redirect to https://conductor.example.com;"],
+    ["/login?session=secret", "a redirect to another path;"],
+  ])("names who it redirects to, and no more", (location, expected) => {
+    const { message } = errorOf(answer(302, "", { location })).error;
+    expect(message).toContain(expected);
+    expect(message).not.toContain("secret");
+    expect(errorOf(answer(404, "", { location })).error.message).not.toContain("redirect");
+  });
+
   test("carries what the server asked us to wait", () => {
     expect(errorOf(answer(503, "", { retryAfterMs: 2_000 })).error.retryAfterMs).toBe(2_000);
   });
