@@ -1,5 +1,10 @@
 import { types } from "node:util";
-import { IS_GENERATOR, isWorkerDefinition, type ConductorWorker, type WorkerDefinition } from "../worker/define-worker.js";
+import {
+  IS_GENERATOR,
+  isWorkerDefinition,
+  type ConductorWorker,
+  type WorkerDefinition,
+} from "../worker/define-worker.js";
 import { variablesOf, type WORKER_PROPS } from "./env-names.js";
 import { checkWorkerOptionNames } from "./option-names.js";
 import { resolveRegisterTaskDef } from "./resolve-task-def.js";

@@ -203,16 +203,12 @@ export function failureClassOf(verdict: Verdict): FailureClass {
   return verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
 }
 
-/** Statuses that refuse one request for what it is; what a gateway says with them may pass ({@link isUnheard}). */
+/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
 export const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
 
-/**
- * Somebody on the way has refused the request for what it is, and the server has not heard of it. A maintenance page
- * answers every POST with 405, a gateway that has lost its way with 400: only where a size is too much is their word
- * enough.
- */
-export function isUnheard({ status = 0, serverMessage }: ConductorError): boolean {
-  return serverMessage === undefined && status !== 413 && ABOUT_THE_REQUEST.has(status);
+/** A maintenance page answers every POST with 405: the server, which takes them, has not heard of this one. */
+export function isUnheard({ status, serverMessage }: ConductorError): boolean {
+  return status === 405 && serverMessage === undefined;
 }
 
 function refusalVerdict(error: ConductorError): Verdict {
