@@ -15,6 +15,9 @@ const POLLS_FIRST_MS = 250;
 /** What cannot wait for the next probe may be one itself, for everybody, this often at most, in ms. */
 const URGENT_EVERY_MS = 500;
 
+/** So many successes since the last failure say that the next one is one replica's, or one moment's. */
+const FORGIVEN_AFTER = 8;
+
 /** Leave to send one request. Settled exactly once, by `report`. */
 export interface Permit {
   readonly startedAt: number;
@@ -35,6 +38,7 @@ export class ServerGate {
   #closedUntil: number | undefined;
   #closedAt = 0;
   #failures = 0;
+  #successes = 0;
   #failureClass: FailureClass | undefined;
   /** When the probe under way began. */
   #probingSince: number | undefined;
@@ -113,6 +117,7 @@ export class ServerGate {
 
   #succeeded(startedAt: number): void {
     this.#lastOkAt = this.#clock.now();
+    this.#successes += 1;
     if (this.#closedUntil !== undefined && startedAt < this.#closedAt && !isAboutConnections(this.#failureClass)) {
       // A poll that was held since before: the server that answers it refuses what is new.
       return;
@@ -127,6 +132,10 @@ export class ServerGate {
 
   #failed(startedAt: number, failureClass: FailureClass, retryAfterMs: number | undefined): void {
     const now = this.#clock.now();
+    const isForgiven = failureClass === "overloaded" && this.#successes >= FORGIVEN_AFTER;
+    this.#successes = 0;
+    // Whose request it was waits; the others go on.
+    if (isForgiven && retryAfterMs === undefined && this.#closedUntil === undefined) return;
     // Requests that were under way together fail together: that is one failure, not many.
     const isNews = this.#closedUntil === undefined || startedAt >= this.#closedAt;
     if (!isNews && retryAfterMs === undefined) return;

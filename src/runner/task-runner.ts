@@ -380,14 +380,14 @@ export class TaskRunner implements ReclaimSite, PollMember {
     durationMs: number,
     until: number,
   ): void {
-    const { clock, events, random } = this.#shared;
+    const { clock, events, gate, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const verdict = failureVerdict(reply);
     this.#failingSince ??= clock.now();
     this.#lastPollError = reply.error.message;
     permit.report(reply.error.status === 500 ? "overloaded" : verdict, reply.error.retryAfterMs);
-    if (verdict === "ok" || verdict === "neutral") {
-      // It is about this task type; the others must not wait for it.
+    if (gate.isOpen || verdict === "ok" || verdict === "neutral") {
+      // It is about this task type, or one failure among many successes; the others must not wait for it.
       this.#refusals += 1;
       const failureClass = reply.error.status === 403 ? "unauthorized" : "overloaded";
       this.#notBefore = clock.now() + backoffMs(failureClass, this.#refusals, random, reply.error.retryAfterMs);

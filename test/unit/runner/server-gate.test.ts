@@ -93,6 +93,30 @@ describe("when it fails", () => {
     expect(waitMs()).toBe(500);
   });
 
+  describe("once among many successes", () => {
+    beforeEach(() => {
+      for (let i = 0; i < 8; i += 1) pass().report("ok");
+    });
+
+    test("with overload, the others go on; the second time they wait", () => {
+      const [first, second] = [pass(), pass()];
+      first.report("overloaded");
+      expect(gate.isOpen).toBe(true);
+      second.report("overloaded");
+      expect(waitMs()).toBe(500);
+    });
+
+    test("with overload and a Retry-After, everybody waits", () => {
+      pass().report("overloaded", 3_000);
+      expect(waitMs()).toBe(3_000);
+    });
+
+    test.each(["unreachable", "silent", "unauthorized"] as const)("as %s, everybody waits", (failureClass) => {
+      pass().report(failureClass);
+      expect(gate.isOpen).toBe(false);
+    });
+  });
+
   test("a permit counts once", () => {
     const permit = pass();
     permit.report("unreachable");
