@@ -9,7 +9,7 @@ export type Verdict = "ok" | "neutral" | FailureClass;
 /** No request takes that long, whatever its deadline is set to, without somebody else finding out sooner, in ms. */
 const FORGOTTEN_PROBE_MS = 60_000;
 
-/** After a probe that told nothing, polls may go this much before everybody else, in ms: what they are told is never nothing. */
+/** After a probe that was no poll and did not get through, polls may go this much before everybody else, in ms. */
 const POLLS_FIRST_MS = 250;
 
 /** What cannot wait for the next probe may be one itself, for everybody, this often at most, in ms. */
@@ -42,7 +42,10 @@ export class ServerGate {
   #failureClass: FailureClass | undefined;
   /** When the probe under way began. */
   #probingSince: number | undefined;
-  /** The last probe told nothing: results that are refused for what they are must not keep the gate shut by turns. */
+  /**
+   * The last probe was no poll: a result that is refused for what it is, or too large to get through, must not keep the
+   * gate shut, by turns with others or alone.
+   */
   #pollsFirst = false;
   #lastOkAt: number | undefined;
   #lastUrgentAt = -Infinity;
@@ -77,7 +80,7 @@ export class ServerGate {
     // Should the probe's owner forget it, the gate must not stay closed for ever.
     if (this.#probingSince !== undefined && now - this.#probingSince < FORGOTTEN_PROBE_MS) return { waitMs: 1_000 };
     this.#probingSince = now;
-    return this.#permit(now, true);
+    return this.#permit(now, true, kind);
   }
 
   /**
@@ -99,7 +102,7 @@ export class ServerGate {
     };
   }
 
-  #permit(startedAt: number, isProbe: boolean): Permit {
+  #permit(startedAt: number, isProbe: boolean, kind?: "poll"): Permit {
     let reported = false;
     return {
       startedAt,
@@ -107,6 +110,7 @@ export class ServerGate {
       report: (verdict, retryAfterMs) => {
         if (reported) return;
         reported = true;
+        if (isProbe) this.#pollsFirst = kind !== "poll";
         if (isProbe && this.#probingSince === startedAt) this.#probingSince = undefined;
         if (verdict === "ok") this.#succeeded(startedAt);
         else if (verdict !== "neutral") this.#failed(startedAt, verdict, retryAfterMs);
@@ -143,7 +147,6 @@ export class ServerGate {
       this.#failures = failureClass === this.#failureClass ? this.#failures + 1 : 1;
       this.#failureClass = failureClass;
       this.#closedAt = now;
-      this.#pollsFirst = false;
     }
     const until = now + backoffMs(failureClass, Math.max(this.#failures, 1), this.#random, retryAfterMs);
     this.#closedUntil = isNews ? until : Math.max(until, this.#closedUntil ?? 0);
@@ -153,7 +156,6 @@ export class ServerGate {
   /** The probe told nothing: as long again as last time. */
   #waitAgain(): void {
     if (this.#closedUntil === undefined || this.#failureClass === undefined) return;
-    this.#pollsFirst = true;
     this.#closedUntil =
       this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
     this.#announce();

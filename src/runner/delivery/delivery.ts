@@ -263,7 +263,7 @@ export class Delivery implements LegacySink {
         isLost: reply.kind === "maybeApplied",
       });
     }
-    if (reply.error.code === "DEADLINE_EXCEEDED") this.#giveLonger(shipment);
+    if (reply.error.code === "DEADLINE_EXCEEDED" && !permit.isProbe) this.#giveLonger(shipment);
     if (verdict.kind === "gone") this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
     else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
     return verdict;

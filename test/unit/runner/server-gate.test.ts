@@ -10,12 +10,12 @@ beforeEach(() => {
   gate = new ServerGate(clock, () => 0);
 });
 
-function pass(): Permit {
-  const permit = gate.admit();
+function pass(kind?: "poll"): Permit {
+  const permit = gate.admit(kind);
   if ("waitMs" in permit) throw new Error(`refused for ${permit.waitMs} ms`);
   return permit;
 }
-const waitMs = () => (gate.admit() as { waitMs?: number }).waitMs;
+const waitMs = (kind?: "poll") => (gate.admit(kind) as { waitMs?: number }).waitMs;
 
 describe("while the server is well", () => {
   test("everybody passes, and nobody is a probe", () => {
@@ -53,9 +53,9 @@ describe("when it fails", () => {
     pass().report("overloaded");
     const waits: number[] = [];
     for (let i = 0; i < 5; i += 1) {
-      waits.push(Math.round(waitMs()!));
-      clock.advance(waitMs()!);
-      pass().report("overloaded");
+      waits.push(Math.round(waitMs("poll")!));
+      clock.advance(waitMs("poll")!);
+      pass("poll").report("overloaded");
     }
     expect(waits).toEqual([500, 1_000, 2_000, 4_000, 4_167]);
   });
@@ -85,12 +85,23 @@ describe("when it fails", () => {
   });
 
   test("another kind of failure begins at its own first step", () => {
-    pass().report("unreachable");
+    pass("poll").report("unreachable");
     clock.advance(100);
-    pass().report("unreachable");
+    pass("poll").report("unreachable");
     clock.advance(200);
-    pass().report("overloaded");
+    pass("poll").report("overloaded");
     expect(waitMs()).toBe(500);
+  });
+
+  test("a poll goes first after a probe that was none: that one may be too large to get through, for ever", () => {
+    pass().report("silent");
+    clock.advance(waitMs()!);
+    pass().report("silent");
+    const pollWaitMs = waitMs("poll")!;
+    expect(waitMs()).toBe(pollWaitMs + 250);
+    clock.advance(pollWaitMs);
+    pass("poll").report("silent");
+    expect(waitMs()).toBe(waitMs("poll"));
   });
 
   describe("once among many successes", () => {

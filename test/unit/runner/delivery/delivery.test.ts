@@ -82,7 +82,6 @@ describe("a result is delivered", () => {
     world.group.start();
     world.server.push("a", "t");
     await world.clock.advanceAsync(600_000);
-    console.log(deadlines, warn.mock.calls, world.group.status);
     expect(updated).toMatchObject([{ taskId: "a", status: "COMPLETED" }]);
     expect([...new Set(deadlines)]).toEqual([10_000, 20_000, 40_000, 75_000]);
     expect(warn.mock.calls.filter(([, text]) => String(text).includes("given more"))).toHaveLength(1);
