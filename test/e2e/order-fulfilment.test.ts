@@ -9,7 +9,11 @@ import { waitFor } from "../support/wait-for.js";
 import { repositoryRoot } from "./support/packed-package.js";
 
 const ORDERS = 300;
-const UNDISTURBED_BOUND_MS = 90_000;
+/**
+ * About 15 s. A server that is short of processors now and then completes a JOIN and does not go on with its workflow,
+ * until its sweeper comes upon it, two minutes later.
+ */
+const UNDISTURBED_BOUND_MS = 240_000;
 /** From the moment the server is killed: its boot, and its own repair of what nobody updated meanwhile. */
 const AFTER_KILL_BOUND_MS = 240_000;
 /** A server that is killed between writing a JOIN and queueing it does not always find it again. */
@@ -32,7 +36,7 @@ test.each(["sqlite", "redis"] as const)("all orders are fulfilled, on %s", async
   } finally {
     await sample.kill();
   }
-});
+}, TEST_TIMEOUT_MS);
 
 test(
   "all workflows are completed, although the server is killed in the middle",
