@@ -24,19 +24,23 @@ const REPAIR_AFTER_MS = 120_000;
 /** One question to the server. */
 const LOOK_MS = 10_000;
 
-test.each(["sqlite", "redis"] as const)("all orders are fulfilled, on %s", async (queue: RealQueue) => {
-  await using conductor = await startRealConductor({ queue });
-  const sample = startSample(conductor);
-  try {
-    const end = await sample.waitForExit(UNDISTURBED_BOUND_MS);
-    expect(sample.output).toMatch(/workflows completed +300 of 300/);
-    expect(end, sample.output).toEqual({ code: 0, signal: null });
-    expect(await running(conductor)).toEqual([]);
-    console.log(`${queue}: ${/^time .*/m.exec(sample.output)?.[0] ?? ""}`);
-  } finally {
-    await sample.kill();
-  }
-}, TEST_TIMEOUT_MS);
+test.each(["sqlite", "redis"] as const)(
+  "all orders are fulfilled, on %s",
+  async (queue: RealQueue) => {
+    await using conductor = await startRealConductor({ queue });
+    const sample = startSample(conductor);
+    try {
+      const end = await sample.waitForExit(UNDISTURBED_BOUND_MS);
+      expect(sample.output).toMatch(/workflows completed +300 of 300/);
+      expect(end, sample.output).toEqual({ code: 0, signal: null });
+      expect(await running(conductor)).toEqual([]);
+      console.log(`${queue}: ${/^time .*/m.exec(sample.output)?.[0] ?? ""}`);
+    } finally {
+      await sample.kill();
+    }
+  },
+  TEST_TIMEOUT_MS,
+);
 
 test(
   "all workflows are completed, although the server is killed in the middle",
