@@ -9,6 +9,7 @@ import type { Child, ForkChild } from "./child-process.js";
 import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
 import { leftBehind } from "./left-behind.js";
 import { BEAT_MS, type MetricJson, type Report } from "./messages.js";
+import { inOwnTime } from "./own-time.js";
 
 /** The end of one process. */
 export interface ExitRecord {
@@ -115,7 +116,7 @@ export class ProcessPlace {
   #lastId = 0;
 
   constructor(options: PlaceOptions) {
-    this.#options = options;
+    this.#options = { ...options, clock: inOwnTime(options.clock, BEAT_MS) };
   }
 
   get state(): PlaceState {
