@@ -89,7 +89,8 @@ export class MergedMetrics {
     const sum: Samples = new Map(base);
     for (const [name, samples] of last) {
       const type = this.#families.get(name)?.type ?? "";
-      const before = base?.get(name);
+      const isComparable = type !== "histogram" || haveSameBuckets(base?.get(name), samples);
+      const before = isComparable ? base?.get(name) : undefined;
       const merged = new Map(before);
       for (const [key, sample] of samples) {
         if (!isCounted(type, sample)) continue;
@@ -104,6 +105,19 @@ export class MergedMetrics {
 /** Only grows while a process lives. */
 function isCounted(type: string, sample: Sample): boolean {
   return type === "counter" || type === "histogram" || (type === "summary" && sample.labels.quantile === undefined);
+}
+
+/**
+ * A new version of the script may count in others: together they would be no histogram. Then it begins anew, as after any
+ * restart.
+ */
+function haveSameBuckets(before: Map<string, Sample> | undefined, now: Map<string, Sample>): boolean {
+  const [a, b] = [before ?? new Map<string, never>(), now].map((samples) => {
+    const bounds = new Set([...samples.values()].map(({ labels }) => String(labels.le ?? "")));
+    bounds.delete("");
+    return bounds;
+  });
+  return !a?.size || !b?.size || (a.size === b.size && [...a].every((bound) => b.has(bound)));
 }
 
 function familyLines(

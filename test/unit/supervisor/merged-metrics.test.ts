@@ -129,6 +129,24 @@ test("counts of histograms and summaries go on, quantiles do not", () => {
   ]);
 });
 
+test("a histogram that has other buckets after a restart begins anew", async () => {
+  const histogram = async (buckets: number[], values: number[]) => {
+    const registry = new Registry();
+    const made = new Histogram({ name: "d", help: "d", buckets, registers: [registry] });
+    for (const value of values) made.observe(value);
+    return (await registry.getMetricsAsJSON()) as unknown as MetricJson[];
+  };
+  const merged = new MergedMetrics();
+  merged.collect(0, await histogram([1, 5], [2, 2]));
+  merged.ended(0);
+  merged.collect(0, await histogram([1, 5], [2]));
+  expect(samples(merged.render(live(0), []))).toContain('d_bucket{le="5",process="0"} 3');
+  merged.ended(0);
+  merged.collect(0, await histogram([3], [2]));
+  const begunAnew = ['d_bucket{le="3",process="0"} 1', 'd_bucket{le="+Inf",process="0"} 1', 'd_sum{process="0"} 2'];
+  expect(samples(merged.render(live(0), []))).toEqual([...begunAnew, 'd_count{process="0"} 1']);
+});
+
 test("metrics of the supervisor itself carry no process label", () => {
   const own = {
     name: "worker_restart_total",
