@@ -86,6 +86,13 @@ test("a stderr that nobody can write to costs the supervisor nothing but lines",
   });
 });
 
+test("a stdout that nobody can write to costs the processes nothing but lines", () =>
+  withSupervisor({ under: ["sh", "-c", 'exec "$@" >/dev/full', "sh"] }, async ({ conductor, task }) => {
+    const { status, tasks } = await conductor.waitForWorkflow(await task({ ms: 200 }), { timeoutMs: 15_000 });
+    expect(status).toBe("COMPLETED");
+    expect(tasks).toHaveLength(1);
+  }));
+
 test("a terminal that closes sends SIGHUP to all of them: each task is finished, exit 0", () =>
   withSupervisor({ args: ["--processes", "2"], inTerminal: true }, async ({ conductor, primary, task, ready }) => {
     await ready(2);
