@@ -222,7 +222,7 @@ describe("the default logger", () => {
        for (let i = 0; i < 900; i++) logger.info({ i, text: "x".repeat(1000) }, "x");
        writeFileSync("${folder}/logged", "");
        const held = setInterval(() => existsSync("${folder}/read") && clearInterval(held), 20);`,
-      `| { ${until("logged")}; head -n 900; touch ${folder}/read; }`,
+      `| { ${until("logged")}; [ -e ${folder}/logged ] && head -n 900; touch ${folder}/read; }`,
     );
     rmSync(folder, { recursive: true });
     const numbers = stdout
