@@ -304,7 +304,7 @@ export const GUARDS: readonly Guard[] = [
     shape: "longer than a request",
     test: UPDATES,
     file: "runner/delivery/delivery.ts",
-    code: `if (reply.error.code === "DEADLINE_EXCEEDED") this.#giveLonger(shipment);`,
+    code: `if (reply.error.code === "DEADLINE_EXCEEDED" && !permit.isProbe) this.#giveLonger(shipment);`,
     broken: "",
   },
   {
