@@ -10,7 +10,7 @@ import { plainFailure, threw, toHandBack, toParcel, type Outcome, type Parcel } 
 import type { RunnerParts } from "./parts.js";
 import type { Shared } from "./shared.js";
 import type { Slots } from "./slots.js";
-import { mustNotRunTwice, pollTimeoutIsOver } from "./task-times.js";
+import { mustNotRunTwice, pollTimeoutIsOver, taskTimes } from "./task-times.js";
 
 type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 
@@ -18,6 +18,8 @@ type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 const NOT_OURS_DELAY_SECONDS = 5;
 /** A task that takes less may share a slot with what is asked for, in ms. */
 const SHORT_TASK_MS = 250;
+/** One that came too late again and again is run all the same: it must not go round for ever. */
+const MAX_LATE_HAND_OUTS = 3;
 /** What the work in the slots asks, and tells, the loop that fills them. */
 export interface LoopView {
   state(): "polling" | "paused" | "draining" | "stopped";
@@ -138,6 +140,13 @@ export class SlotWork {
     return undefined;
   }
 
+  /** Others computed for so long that its lease may end before its result comes: somebody else has room, or we later. */
+  #doorOfLate(entry: InFlightTask): (() => Promise<void>) | undefined {
+    const { responseTimeoutMs } = taskTimes(entry.task, entry.worker.executionTimeoutMs);
+    const isLate = this.#shared.clock.now() - entry.receivedAt >= responseTimeoutMs / 2;
+    return isLate && entry.task.pollCount <= MAX_LATE_HAND_OUTS ? () => this.#return(entry, "surplus") : undefined;
+  }
+
   /** The function would run without its input; who retried it would get it as it is. */
   #refuseExternal(entry: InFlightTask): Promise<void> {
     const { events, log } = this.#shared;
@@ -204,9 +213,9 @@ export class SlotWork {
     const { clock, events } = this.#shared;
     const { executor } = this.#parts;
     if (executor.turn !== undefined) {
-      // Nothing is begun yet: should the worker stop or pause meanwhile, it goes back.
       while (executor.turn !== undefined) await executor.turn;
-      const otherDoor = this.#otherDoor(entry, undefined);
+      // Nothing is begun yet: should the worker stop or pause meanwhile, it goes back.
+      const otherDoor = this.#otherDoor(entry, undefined) ?? this.#doorOfLate(entry);
       if (otherDoor !== undefined) {
         await otherDoor();
         return undefined;

@@ -80,3 +80,24 @@ test("a function that waits for the event loop when the worker stops is not ente
   expect([world.server.count("COMPLETED"), world.server.count("SCHEDULED")]).toEqual([2, 2]);
   expect(world.group.status.inFlight).toBe(0);
 });
+
+test("a task that others computed away half of the lease of goes back, but not for ever", async () => {
+  const ran: string[] = [];
+  const execute = (_input: unknown, { taskId, pollCount }: { taskId: string; pollCount: number }) => {
+    ran.push(`${taskId} ${pollCount}`);
+    computedMs += 6_000;
+  };
+  const world = createWorld([workerConfig("t", execute, { concurrency: 8 })]);
+  const now = world.clock.now.bind(world.clock);
+  let computedMs = 0;
+  world.clock.now = () => now() + computedMs;
+  const reasons: string[] = [];
+  world.events.on("taskHandedBack", ({ taskId, reason }) => reasons.push(`${taskId} ${reason}`));
+  for (let i = 0; i < 8; i += 1) world.server.push(`id-${i}`, "t", { responseTimeoutSeconds: 10 });
+  world.group.start();
+  await world.clock.advanceAsync(20_000);
+  expect(world.server.count("COMPLETED")).toBe(8);
+  expect(ran, "each ran once").toHaveLength(8);
+  expect(new Set(reasons.map((one) => one.split(" ")[1]))).toEqual(new Set(["surplus"]));
+  expect(Math.max(...ran.map((one) => Number(one.split(" ")[1]))), "hand-outs").toBe(4);
+});
