@@ -1,6 +1,7 @@
 import { parseJson } from "../conductor/reply.js";
 import type { TaskResult } from "../conductor/types.js";
 import type { WorkerEvents } from "../telemetry/events.js";
+import { moreTime, type AttemptTimes } from "./attempt-times.js";
 import { backoffMs } from "./backoff.js";
 import type { InFlightTask } from "./in-flight.js";
 import { failureClassOf, failureVerdict, isGone, isUnheard, type Permit } from "./server-gate.js";
@@ -32,6 +33,7 @@ interface Patience {
  */
 export class HandBack {
   readonly #shared: Shared;
+  readonly #times: AttemptTimes;
   readonly #onChange: () => void;
   readonly #onRefused: (entry: InFlightTask, why: string) => void;
   readonly #sleepers = new Set<() => void>();
@@ -42,8 +44,14 @@ export class HandBack {
    * @param onChange called when a hand-back has ended.
    * @param onRefused takes over a task whose hand-back the server does not accept, for the reason it gives.
    */
-  constructor(shared: Shared, onChange: () => void, onRefused: (entry: InFlightTask, why: string) => void) {
+  constructor(
+    shared: Shared,
+    times: AttemptTimes,
+    onChange: () => void,
+    onRefused: (entry: InFlightTask, why: string) => void,
+  ) {
     this.#shared = shared;
+    this.#times = times;
     this.#onChange = onChange;
     this.#onRefused = onRefused;
   }
@@ -77,7 +85,7 @@ export class HandBack {
   }
 
   async #send(entry: InFlightTask, options: HandBackOptions, onAttempted: () => void): Promise<void> {
-    const { api, clock, table, log, events } = this.#shared;
+    const { api, clock, gate, table, log, events } = this.#shared;
     const { taskId } = entry.task;
     const { body } = options;
     const startedAt = clock.now();
@@ -88,6 +96,7 @@ export class HandBack {
     };
     let mustLook = false;
     let lastLookAt = startedAt;
+    let deadlineMs: number | undefined;
     for (let failures = 1; ; failures += 1) {
       const permit = await this.#permit(patience, onAttempted);
       if (permit === undefined) {
@@ -95,7 +104,11 @@ export class HandBack {
         return;
       }
       if (clock.now() - lastLookAt >= LOOK_AFTER_MS) mustLook = true;
-      const reply = mustLook ? await api.get(taskId) : await api.update(taskId, body);
+      const sentAt = clock.now();
+      // Everybody waits for a probe.
+      const reply = mustLook
+        ? await api.get(taskId)
+        : await api.update(taskId, body, permit.isProbe ? undefined : deadlineMs);
       if (reply.kind === "answered") {
         permit.report("ok");
         if (reply.value === true) break;
@@ -109,6 +122,8 @@ export class HandBack {
       const verdict = failureVerdict(reply);
       permit.report(verdict, reply.error.retryAfterMs);
       const status = reply.kind === "refused" ? reply.error.status : undefined;
+      if (!mustLook && reply.error.code === "DEADLINE_EXCEEDED")
+        deadlineMs = moreTime(this.#times, gate, sentAt, deadlineMs) ?? deadlineMs;
       const isRefusal = (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
       if (isGone(reply)) {
         log.debug({ ...entry.ids }, "the task to hand back is gone");

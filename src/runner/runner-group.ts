@@ -116,7 +116,9 @@ export class RunnerGroup {
     const repeatLog = createRepeatLog({ clock, logger: log });
     const upkeep = new Upkeep(shared, repeatLog, options.requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, upkeep);
-    this.#handBack = new HandBack(shared, onChange, (entry, why) => {
+    const { requestTimeoutMs, maxRequestMs = requestTimeoutMs } = options;
+    const times = { requestTimeoutMs, maxRequestMs };
+    this.#handBack = new HandBack(shared, times, onChange, (entry, why) => {
       void this.#delivery.deliver(
         entry,
         plainFailure(entry, `the server refused to take the task back: ${why}`),
@@ -144,7 +146,7 @@ export class RunnerGroup {
       shared,
       options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS,
       deliveryHooks,
-      { requestTimeoutMs: options.requestTimeoutMs, maxRequestMs: options.maxRequestMs ?? options.requestTimeoutMs },
+      times,
       options.journal,
     );
     const parts = {

@@ -2,6 +2,7 @@ import type { ConductorError } from "../../conductor/errors.js";
 import type { HandOut } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { moreTime, type AttemptTimes } from "../attempt-times.js";
 import { backoffMs } from "../backoff.js";
 import type { Door, InFlightTask } from "../in-flight.js";
 import type { LegacyResult, LegacySink, ResultKeeper } from "../journal/keeper.js";
@@ -28,13 +29,6 @@ export interface DeliveryHooks {
   onWaiting(entry: InFlightTask): void;
   /** What has to settle before anything may be reported of the task. */
   settled(entry: InFlightTask): Promise<void> | undefined;
-}
-
-/** How long an attempt to deliver may take, in ms. */
-export interface AttemptTimes {
-  readonly requestTimeoutMs: number;
-  /** At most, for a result that is too large for that on this link, or for this server. */
-  readonly maxRequestMs: number;
 }
 
 /** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
@@ -269,21 +263,17 @@ export class Delivery implements LegacySink {
     return verdict;
   }
 
-  /**
-   * Others were answered while this attempt was not: the result is too large for the link, or the server slow over it,
-   * and with the same deadline it would be sent in vain for ever.
-   */
   #giveLonger(shipment: Shipment): void {
     const { gate, log } = this.#shared;
-    const { requestTimeoutMs, maxRequestMs } = this.#times;
-    const { deadlineMs = requestTimeoutMs, entry, parcel } = shipment;
-    if (gate.lastOkAt === undefined || gate.lastOkAt <= shipment.attemptedAt || deadlineMs >= maxRequestMs) return;
+    const { entry, parcel, attemptedAt } = shipment;
+    const deadlineMs = moreTime(this.#times, gate, attemptedAt, shipment.deadlineMs);
+    if (deadlineMs === undefined) return;
     if (shipment.deadlineMs === undefined)
       log.warn(
         { ...entry.ids, resultBytes: Buffer.byteLength(parcel.body), deadlineMs },
         "a result did not get through within the time for a request, while others did; it is given more",
       );
-    shipment.deadlineMs = Math.min(deadlineMs * 2, maxRequestMs);
+    shipment.deadlineMs = deadlineMs;
   }
 
   /** The server has the result; an extension on its way may still undo that, and then it is sent again. */

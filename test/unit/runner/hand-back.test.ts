@@ -6,6 +6,7 @@ import {
   createScriptedWorld,
   drain,
   handOut,
+  failed,
   lostAnswer,
   nonsense,
   parse,
@@ -130,6 +131,28 @@ test("waits for a server that is away as long as the task is ours; the slot was 
   expect(undeliverable).toEqual([]);
   await world.clock.advanceAsync(5_000);
   expect(undeliverable).toMatchObject([{ taskId: "a", result: { status: "IN_PROGRESS", outputData: output } }]);
+  expect(world.group.status.inFlight).toBe(0);
+});
+
+test("that takes longer than a request may is given more time", async () => {
+  const deadlines: number[] = [];
+  const world = createScriptedWorld(
+    [workerConfig("t", () => inProgress({ callbackAfterSeconds: 3600 }))],
+    (model) => ({
+      update: async (taskId, body, deadlineMs = 10_000) => {
+        deadlines.push(deadlineMs);
+        await world.sleep(Math.min(deadlineMs, 30_000));
+        return deadlineMs >= 30_000 ? model.update(taskId, body) : failed("maybeApplied", "DEADLINE_EXCEEDED");
+      },
+    }),
+    { maxRequestMs: 90_000 },
+  );
+  const undeliverable = record(world, "taskUndeliverable");
+  world.group.start();
+  world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
+  await world.clock.advanceAsync(300_000);
+  expect([deadlines[0], deadlines.at(-1)]).toEqual([10_000, 40_000]);
+  expect(undeliverable).toEqual([]);
   expect(world.group.status.inFlight).toBe(0);
 });
 
