@@ -22,7 +22,7 @@ function readOptions(args: string[]): Options {
     args,
     options: {
       tasks: { type: "string", default: "60000" },
-      rounds: { type: "string", default: "5" },
+      rounds: { type: "string", default: "15" },
       concurrency: { type: "string", default: "10,100" },
       clients: { type: "string", default: CLIENTS.join(",") },
     },
