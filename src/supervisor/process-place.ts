@@ -3,13 +3,14 @@ import { TickAge } from "../liveness/tick-age.js";
 import type { StallReport } from "../liveness/stall-report.js";
 import type { PollerIdentity, Predecessor } from "../runner/predecessor.js";
 import type { TaskHandlerStatus } from "../task-handler.js";
-import { judgeLiveness } from "../telemetry/admin/health.js";
+import { judgeLiveness, judgeReadiness } from "../telemetry/admin/health.js";
 import type { Logger } from "../telemetry/logger.js";
 import type { Child, ForkChild } from "./child-process.js";
 import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
 import { leftBehind } from "./left-behind.js";
 import { BEAT_MS, type MetricJson, type Report } from "./messages.js";
 import { inOwnTime } from "./own-time.js";
+import type { ServerAnswers } from "./rolling.js";
 
 /** The end of one process. */
 export interface ExitRecord {
@@ -52,6 +53,8 @@ export interface PlaceOptions {
   readonly onReady: () => void;
   readonly onExit: (exit: ExitRecord) => void;
   /** More functions go on in a process after the end of their tasks than may run at once. Called at each beat. */
+  /** The process in here has told how it is. */
+  readonly onBeat: () => void;
   readonly onOverburdened: () => void;
   /** A process told its metrics unasked, when it stopped. */
   readonly onLastMetrics: (metrics: readonly MetricJson[]) => void;
@@ -125,6 +128,14 @@ export class ProcessPlace {
     const { asked, toldStopping, stoppedItself, killedFor } = now;
     if (asked !== undefined || toldStopping || stoppedItself || killedFor !== undefined) return "stopping";
     return now.readyAt === undefined ? "starting" : "ready";
+  }
+
+  /** Whether the server answers the process in here. */
+  get server(): ServerAnswers {
+    const beat = this.#occupant?.beat;
+    if (beat === undefined) return "unknown";
+    if (!beat.status.serverReachable) return "no";
+    return judgeReadiness(beat.status).isReady ? "yes" : "unknown";
   }
 
   /** Counts the processes that were started here. */
@@ -279,6 +290,7 @@ export class ProcessPlace {
         const { isLive } = judgeLiveness(report.status, now.stallMs ?? Infinity);
         now.beat = { ...report, tasks: [...report.tasks] };
         if (isLive) now.liveBeat = now.beat;
+        this.#options.onBeat();
         if (isOverburdened(report.status)) this.#options.onOverburdened();
         return;
       }

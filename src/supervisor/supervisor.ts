@@ -42,6 +42,8 @@ export interface SupervisorEnd {
 
 /** What a child may take to answer a scrape, in ms. */
 const SCRAPE_DEADLINE_MS = 1_000;
+/** What a new process may take until the server answers it, before a roll that waits for it says so, in ms. */
+const ROLL_PATIENCE_MS = 10_000;
 const KEPT_EXITS = 10;
 
 /** Keeps N processes running: replaces what dies, rolls, and stops. Knows nothing of clusters, ports and signals. */
@@ -63,6 +65,8 @@ export class Supervisor {
   #failedStarts = 0;
   #rollGoal: readonly number[] | undefined;
   #rolled: (() => void)[] = [];
+  /** Since when a roll waits for a process that the server does not answer; infinite once that was said. */
+  #unansweredSince: number | undefined;
   #tickTimer: Timer;
 
   constructor(options: SupervisorOptions) {
@@ -86,6 +90,9 @@ export class Supervisor {
           },
           onExit: (exit) => {
             this.#onExit(exit);
+          },
+          onBeat: () => {
+            this.#stepRoll();
           },
           onOverburdened: () => {
             this.#recycle(place);
@@ -244,9 +251,15 @@ export class Supervisor {
   }
 
   #stepRoll(): void {
-    if (this.#rollGoal === undefined) return;
-    const candidates = this.#places.map(({ generation, state }) => ({ generation, isReady: state === "ready" }));
-    const step = nextRollStep(candidates, this.#rollGoal);
+    const goal = this.#rollGoal;
+    if (goal === undefined) return;
+    const candidates = this.#places.map(({ generation, state, server }) => ({
+      generation,
+      isReady: state === "ready",
+      server,
+    }));
+    const step = nextRollStep(candidates, goal);
+    this.#tellUnanswered(step.kind === "wait" ? step.unanswered : undefined);
     if (step.kind === "wait") return;
     if (step.kind === "replace") {
       this.#places[step.index]?.stop("roll", this.#options.drainTimeoutMs);
@@ -254,6 +267,18 @@ export class Supervisor {
     }
     this.#options.log.info({}, "all processes are replaced");
     this.#endRoll();
+  }
+
+  /** Says why a roll does not go on, once it has not for a while. */
+  #tellUnanswered(place: number | undefined): void {
+    const { clock, log } = this.#options;
+    const now = clock.now();
+    if (place === undefined) this.#unansweredSince = undefined;
+    else this.#unansweredSince ??= now;
+    if (this.#unansweredSince === undefined || now - this.#unansweredSince < ROLL_PATIENCE_MS) return;
+    this.#unansweredSince = Infinity;
+    const text = "the roll waits: the server does not answer the new process; the old ones go on";
+    log.warn({ process: place }, text);
   }
 
   /** Replaces a process that functions hold which do not end, when no other one is missing. */

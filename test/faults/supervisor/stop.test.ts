@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, withSupervisor } from "./support.js";
+import { isAlive, lines, WORKER, withSupervisor } from "./support.js";
 
 test("SIGTERM with tasks in flight in two processes: each is finished, exit 0", () =>
   withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {
@@ -140,6 +140,21 @@ test("SIGHUP replaces both processes, one after the other, and no task is lost o
       "ended",
       "ready",
     ]);
+  }));
+
+test("SIGHUP with a version that does not reach the server replaces one process, until there is a better one", () =>
+  withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready, write }) => {
+    const old = await ready(2);
+    write("worker.mjs", `process.env.CONDUCTOR_SERVER_URL = "http://127.0.0.1:9/api";${WORKER}`);
+    primary.signal("SIGHUP");
+    await primary.waitForLine(/the roll waits: the server does not answer the new process/, 30_000);
+    expect(old.map(isAlive)).toEqual([false, true]);
+    expect((await conductor.waitForWorkflow(await task({ ms: 1 }), { timeoutMs: 15_000 })).status).toBe("COMPLETED");
+    write("worker.mjs", WORKER);
+    primary.signal("SIGHUP");
+    await primary.waitForLine(/all processes are replaced/, 30_000);
+    expect(old.map(isAlive)).toEqual([false, false]);
+    expect((await conductor.waitForWorkflow(await task({ ms: 1 }), { timeoutMs: 15_000 })).status).toBe("COMPLETED");
   }));
 
 test("when the primary is killed, its children finish what runs, and end", () =>

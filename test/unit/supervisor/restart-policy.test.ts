@@ -47,16 +47,29 @@ describe("when to give up", () => {
 });
 
 describe("a roll", () => {
-  const at = (...generations: number[]) => generations.map((generation) => ({ generation, isReady: true }));
+  const at = (...generations: number[]) =>
+    generations.map((generation) => ({ generation, isReady: true, server: "yes" as const }));
 
   test("goes one by one, and never while one is missing", () => {
     const old = [1, 1, 1];
     expect(nextRollStep(at(1, 1, 1), old)).toEqual({ kind: "replace", index: 0 });
-    expect(nextRollStep([{ generation: 1, isReady: false }, ...at(1, 1)], old)).toEqual({ kind: "wait" });
-    expect(nextRollStep([{ generation: 2, isReady: false }, ...at(1, 1)], old)).toEqual({ kind: "wait" });
+    expect(nextRollStep([{ generation: 1, isReady: false, server: "unknown" as const }, ...at(1, 1)], old)).toEqual({
+      kind: "wait",
+    });
+    expect(nextRollStep([{ generation: 2, isReady: false, server: "unknown" as const }, ...at(1, 1)], old)).toEqual({
+      kind: "wait",
+    });
     expect(nextRollStep(at(2, 1, 1), old)).toEqual({ kind: "replace", index: 1 });
     expect(nextRollStep(at(2, 2, 1), old)).toEqual({ kind: "replace", index: 2 });
     expect(nextRollStep(at(2, 2, 2), old)).toEqual({ kind: "done" });
+  });
+
+  test("waits for a new one that the server does not answer, unless it is away", () => {
+    const one = (generation: number, server: "yes" | "no" | "unknown") => ({ generation, isReady: true, server });
+    expect(nextRollStep([one(2, "no"), ...at(1, 1)], [1, 1, 1])).toEqual({ kind: "wait", unanswered: 0 });
+    expect(nextRollStep([one(2, "unknown"), one(1, "unknown")], [1, 1])).toEqual({ kind: "wait", unanswered: 0 });
+    expect(nextRollStep([one(2, "no"), one(1, "no")], [1, 1])).toEqual({ kind: "replace", index: 1 });
+    expect(nextRollStep([one(2, "no"), one(2, "no")], [1, 1])).toEqual({ kind: "done" });
   });
 
   test("passes over one that was replaced meanwhile for a reason of its own", () => {

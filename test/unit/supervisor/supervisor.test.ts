@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { HeldTask } from "../../../src/runner/predecessor.js";
 import { judgeLive, judgeReady } from "../../../src/supervisor/health.js";
 import { safeLogger } from "../../../src/telemetry/logger.js";
@@ -371,6 +371,43 @@ describe("rolling", () => {
     }
     expect(children.filter(({ place }) => place !== 0)).toHaveLength(2);
     expect(supervisor.status.state).toBe("rolling");
+  });
+
+  test("a new one that does not reach the server keeps the old ones that do", async () => {
+    const warn = vi.fn();
+    const log = safeLogger({ ...silentLogger, warn });
+    const { clock, children, child, supervisor } = createSupervision({ processes: 2, log });
+    const runner = (lastPollAgoMs?: number) => ({ state: "polling", taskType: "t", lastBeatAgoMs: 0, lastPollAgoMs });
+    const unanswered = { runners: [runner() as never] };
+    child(0).ready();
+    child(1).ready();
+    const rolled = supervisor.roll();
+    child(0).drained();
+    child(0).ready(10_000, unanswered);
+    for (let i = 0; i < 30; i += 1) {
+      clock.advance(1_000);
+      child(0).beat([], unanswered);
+      child(1).beat();
+    }
+    expect(warn.mock.calls.filter(([, text]) => String(text).includes("the roll waits"))).toHaveLength(1);
+    expect(children).toHaveLength(3);
+    expect(child(1).orders.map(({ kind }) => kind)).not.toContain("drain");
+    child(0).beat([], { runners: [runner(0) as never] });
+    child(1).drained();
+    child(1).ready(10_000, unanswered);
+    await rolled;
+  });
+
+  test("while the server answers nobody, it goes on", async () => {
+    const { child, supervisor } = createSupervision({ processes: 2 });
+    const unanswered = { serverReachable: false };
+    for (const place of [0, 1]) child(place).ready(10_000, unanswered);
+    const rolled = supervisor.roll();
+    for (const place of [0, 1]) {
+      child(place).drained();
+      child(place).ready(10_000, unanswered);
+    }
+    await rolled;
   });
 
   test("a stop ends it", async () => {

@@ -50,11 +50,11 @@ export class FakeChild implements Child {
     this.#events.onPaused();
   }
   /** `off`: stalls are not watched for. */
-  ready(stall: number | "off" = 10_000): void {
+  ready(stall: number | "off" = 10_000, status: Partial<TaskHandlerStatus> = {}): void {
     const stallMs = stall === "off" ? undefined : stall;
     const poller = { taskType: "t", domain: undefined, workerId: `w${this.pid}`, isUnique: true };
     this.tell({ kind: "ready", stallMs, pollers: [poller] });
-    this.beat();
+    this.beat([], status);
   }
   beat(tasks: Extract<Report, { kind: "beat" }>["tasks"] = [], status: Partial<TaskHandlerStatus> = {}): void {
     this.tell({ kind: "beat", status: { ...STATUS, ...status }, tasks });
