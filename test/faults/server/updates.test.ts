@@ -256,7 +256,7 @@ describe.concurrent("updates that are refused for what they are", () => {
       number: 22,
       group,
       name: "one result takes longer than a request may",
-      boundMs: 6_000,
+      boundMs: 8_000,
       guard: "what does not get through while others do is given more time",
     },
     async (run) => {
@@ -274,7 +274,8 @@ describe.concurrent("updates that are refused for what they are", () => {
       await run.worksAgain(world);
       await world.done([marked]);
       await until(() => world.handler.status.inFlight === 0);
-      expect(world.seen("taskUpdateFailed").length).toBeLessThanOrEqual(3);
+      // Two with more time each; those before, and probes of the gate, get what every request gets.
+      expect(world.seen("taskUpdateFailed").length).toBeLessThanOrEqual(5);
       return "It was given more time with each attempt, until its acknowledgement came; nothing else waited for it.";
     },
   );
