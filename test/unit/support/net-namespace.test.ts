@@ -64,6 +64,7 @@ test.skipIf(whyNoNameService() !== undefined)("a name appears, moves and goes, f
 test("without permission it says so, and in CI it fails", () => {
   const env = process.env.PATH;
   process.env.PATH = "/nowhere";
+  delete process.env.OSTINATO_REQUIRE_NAMESPACES;
   try {
     expect(whyNoNamespaces()).toMatch(/no network namespaces here/);
     expect(whyNoNameService()).toMatch(/no mount namespaces here/);
