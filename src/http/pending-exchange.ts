@@ -228,8 +228,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler {
   };
 
   /**
-   * A large answer over a slow link: to give it up would lose the tasks in it, and the next one would be as large. Drops
-   * do not count.
+   * A large answer over a slow link: to give it up would lose the tasks in it, and the next one would be as large. A
+   * drip does not count.
    */
   #putOff(): boolean {
     const now = this.#owner.clock.now();

@@ -112,9 +112,7 @@ export class HandBack {
       if (reply.kind === "answered") {
         permit.report("ok");
         if (reply.value === true) break;
-        const { status, workerId, pollCount } = reply.value;
-        const stillOurs = status === "IN_PROGRESS" && workerId === entry.ownerId && pollCount === entry.task.pollCount;
-        if (!stillOurs) break;
+        if (!entry.isAsHandedOut(reply.value)) break;
         mustLook = false;
         lastLookAt = clock.now();
         continue;

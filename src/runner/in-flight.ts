@@ -47,6 +47,11 @@ export class InFlightTask {
     return typeof workerId === "string" ? workerId : this.worker.workerId;
   }
 
+  /** Whether the server, which shows the task like this, still waits for what we have to say on this hand-out. */
+  isAsHandedOut({ status, workerId, pollCount }: Task): boolean {
+    return status === "IN_PROGRESS" && workerId === this.ownerId && pollCount === this.task.pollCount;
+  }
+
   /** The ids that every event and log line about the task carries. */
   get ids(): { taskType: string; taskId: string; workflowInstanceId: string } {
     return {

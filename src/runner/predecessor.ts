@@ -5,7 +5,7 @@ import type { InFlightState } from "./in-flight.js";
 import { handOutKey } from "./journal/keeper.js";
 import type { DeadOwner } from "./journal/keeper.js";
 import type { Reclaim, ReclaimSite } from "./reclaim.js";
-import { failureVerdict, isGone } from "./server-gate.js";
+import { isGone, reportReply } from "./server-gate.js";
 import type { Shared } from "./shared.js";
 import { mustNotRunTwice } from "./task-times.js";
 
@@ -124,11 +124,8 @@ async function look(taskId: string, { api, clock, gate }: Shared, isOver: () => 
       continue;
     }
     const reply = await api.get(taskId);
-    if (reply.kind === "answered") {
-      permit.report("ok");
-      return reply.value;
-    }
-    permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+    reportReply(permit, reply);
+    if (reply.kind === "answered") return reply.value;
     if (isGone(reply)) return undefined;
     // A server that is away is waited for.
     if (reply.kind === "refused") failures += 1;

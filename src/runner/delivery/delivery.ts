@@ -279,7 +279,9 @@ export class Delivery implements LegacySink {
   /** The server has the result; an extension on its way may still undo that, and then it is sent again. */
   async #verify(shipment: Shipment): Promise<void> {
     shipment.isAcknowledged = true;
-    if (!(await isUndone(this.#shared, shipment))) {
+    const wasUndone = await isUndone(this.#shared, shipment);
+    if (shipment.isClosed) return;
+    if (!wasUndone) {
       this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
       return;
     }

@@ -1,6 +1,5 @@
 import { sleep } from "../../clock.js";
 import type { ConductorError } from "../../conductor/errors.js";
-import type { Task } from "../../conductor/types.js";
 import type { InFlightTask } from "../in-flight.js";
 import { failureVerdict, isGone, type Permit, type Verdict } from "../server-gate.js";
 import type { Shared } from "../shared.js";
@@ -16,12 +15,12 @@ export type Look =
 const VERIFY_AFTER_MS = 1_000;
 const MAX_VERIFICATIONS = 5;
 
-/** Looks, and tells the permit unless it is needed still, for the result of a task that is ours. */
+/** Looks. The permit is told, unless the task is ours: then its result may go out with it. */
 export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<Look> {
   const { taskId, pollCount: ourPollCount } = entry.task;
   const reply = await api.get(taskId);
   if (reply.kind === "answered") {
-    if (isStillOurs(entry, reply.value)) return { kind: "ours" };
+    if (entry.isAsHandedOut(reply.value)) return { kind: "ours" };
     permit.report("ok");
     const { status, pollCount } = reply.value;
     const why = `the task is ${status}, handed out ${pollCount} times (for this result: ${ourPollCount})`;
@@ -36,7 +35,7 @@ export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: P
 
 /**
  * An extension that got no answer may be carried out after the result, and write the task back as it was. Looks a second
- * or two later, again while that is unclear; true when it happened.
+ * or two later, again while that is unclear; true when it happened. Gives up early when the shipment is closed.
  */
 export async function isUndone(shared: Shared, shipment: Shipment): Promise<boolean> {
   const { clock, gate, random } = shared;
@@ -49,13 +48,8 @@ export async function isUndone(shared: Shared, shipment: Shipment): Promise<bool
     i += 1;
     const look = await lookAtTask(shared, shipment.entry, permit);
     if (look.kind === "unclear") continue;
-    permit.report("ok");
-    return look.kind === "ours" && !shipment.isClosed;
+    if (look.kind === "ours") permit.report("ok");
+    return look.kind === "ours";
   }
   return false;
-}
-
-/** The server still waits for what we have to say on this hand-out. */
-function isStillOurs({ task, ownerId }: InFlightTask, { status, workerId, pollCount }: Task): boolean {
-  return status === "IN_PROGRESS" && workerId === ownerId && pollCount === task.pollCount;
 }
