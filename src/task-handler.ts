@@ -12,6 +12,7 @@ import { createDefaultLogger } from "./telemetry/default-logger.js";
 import { createEmitter, type WorkerEmitter } from "./telemetry/emitter.js";
 import type { WorkerEventListener, WorkerEventName } from "./telemetry/events.js";
 import { safeLogger } from "./telemetry/logger.js";
+import { loseUnwritableLines } from "./telemetry/unwritable-output.js";
 
 /** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
 const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
@@ -141,9 +142,11 @@ export class TaskHandler {
    * Starts, and runs until SIGTERM or SIGINT (or {@link stop}); then drains. A second signal, 2 s or more after the
    * first, cuts the drain short. Resolves when stopped; functions that ignored their abort signal do not keep the
    * process alive after that. An error that nobody catches (`uncaughtException`, `unhandledRejection`) is logged, what
-   * is in flight is ended, and the process exits with code 1.
+   * is in flight is ended, and the process exits with code 1. A line that stdout or stderr does not take is no such
+   * error: it is lost.
    */
   async run(): Promise<void> {
+    loseUnwritableLines();
     let firstSignalAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals) => {
       const now = systemClock.now();

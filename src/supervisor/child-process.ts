@@ -1,6 +1,7 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Readable } from "node:stream";
 import type { StallReport } from "../liveness/stall-report.js";
+import { loseUnwritableLines } from "../telemetry/unwritable-output.js";
 import { REPORT_FD, REPORT_FD_ENV, SUPERVISED_ENV, unwrap, wrap, type Order, type Report } from "./messages.js";
 
 /** What a child process tells. */
@@ -48,8 +49,7 @@ export function createForkChild({ script, args, execArgv, env }: ForkOptions): F
     // stderr is read for what V8 and Node say at the end; the last is the watchdog's (REPORT_FD).
     stdio: ["ignore", "inherit", "pipe", "ipc", "pipe"],
   });
-  // Who read our stderr may be gone, its disk full or its terminal closed: that costs lines, and not the supervisor.
-  process.stderr.on("error", () => {});
+  loseUnwritableLines();
   return (place, events) => {
     const childEnv = { ...env, [SUPERVISED_ENV]: String(place), [REPORT_FD_ENV]: String(REPORT_FD) };
     try {

@@ -64,10 +64,6 @@ class ChildEnd {
       const order = unwrap<Order>(message);
       if (order !== undefined) this.#obey(order);
     });
-    // Without the primary nobody reads our stderr, and stdout may be a terminal that has closed, or a pipe to a program
-    // that has ended, which the next process would inherit: a line that cannot be written must not end the process.
-    process.stderr.on("error", () => {});
-    process.stdout.on("error", () => {});
     worker.on("disconnect", () => {
       this.#primaryIsGone();
     });

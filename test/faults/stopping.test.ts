@@ -128,3 +128,18 @@ test("process.exit() amid its tasks does not go unnoticed; after a stop it says 
     expect(await after.waitForExit(10_000)).toEqual({ code: 0, signal: null });
     expect(after.output).not.toContain("the process exits while");
   }));
+
+test("a stdout and a stderr that nobody can write to cost lines, not the process", () =>
+  withStub(async (served) => {
+    const child = startProcess({
+      source: program(served, `() => { console.log("a line"); console.error("a line"); return {}; }`),
+      under: ["sh", "-c", 'exec "$@" >/dev/full 2>/dev/full', "sh"],
+    });
+    const tasks = Array.from({ length: 20 }, () => task());
+    served.stub.push(...tasks);
+    for (const { taskId } of tasks) {
+      await waitFor(() => served.stub.tasks.get(taskId)?.status === "COMPLETED", { what: `${taskId} to be done` });
+    }
+    child.signal("SIGTERM");
+    expect(await child.waitForExit(10_000)).toEqual({ code: 0, signal: null });
+  }));

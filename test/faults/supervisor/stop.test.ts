@@ -86,12 +86,23 @@ test("a stderr that nobody can write to costs the supervisor nothing but lines",
   });
 });
 
-test("a stdout that nobody can write to costs the processes nothing but lines", () =>
-  withSupervisor({ under: ["sh", "-c", 'exec "$@" >/dev/full', "sh"] }, async ({ conductor, task }) => {
-    const { status, tasks } = await conductor.waitForWorkflow(await task({ ms: 200 }), { timeoutMs: 15_000 });
-    expect(status).toBe("COMPLETED");
-    expect(tasks).toHaveLength(1);
-  }));
+test("a stdout that nobody can write to costs the processes nothing but lines", () => {
+  // It has lost lines before it starts a handler, and its first tasks write theirs while that starts.
+  const script = `
+    console.log("booting");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    ${WORKER}
+  `;
+  const under = ["sh", "-c", 'exec "$@" >/dev/full', "sh"];
+  return withSupervisor({ script, under }, async ({ conductor, task }) => {
+    const ids = await Promise.all(Array.from({ length: 20 }, () => task({ ms: 50 })));
+    for (const id of ids) {
+      const { status, tasks } = await conductor.waitForWorkflow(id, { timeoutMs: 15_000 });
+      expect(status).toBe("COMPLETED");
+      expect(tasks).toHaveLength(1);
+    }
+  });
+});
 
 test("a terminal that closes sends SIGHUP to all of them: each task is finished, exit 0", () =>
   withSupervisor({ args: ["--processes", "2"], inTerminal: true }, async ({ conductor, primary, task, ready }) => {
@@ -148,12 +159,12 @@ test("SIGHUP with a version that does not reach the server replaces one process,
     write("worker.mjs", `process.env.CONDUCTOR_SERVER_URL = "http://127.0.0.1:9/api";${WORKER}`);
     primary.signal("SIGHUP");
     await primary.waitForLine(/the roll waits: the server does not answer the new process/, 30_000);
-    expect(old.map(isAlive)).toEqual([false, true]);
+    expect(old.filter(isAlive)).toHaveLength(1);
     expect((await conductor.waitForWorkflow(await task({ ms: 1 }), { timeoutMs: 15_000 })).status).toBe("COMPLETED");
     write("worker.mjs", WORKER);
     primary.signal("SIGHUP");
     await primary.waitForLine(/all processes are replaced/, 30_000);
-    expect(old.map(isAlive)).toEqual([false, false]);
+    expect(old.some(isAlive)).toBe(false);
     expect((await conductor.waitForWorkflow(await task({ ms: 1 }), { timeoutMs: 15_000 })).status).toBe("COMPLETED");
   }));
 
