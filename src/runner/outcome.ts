@@ -41,6 +41,7 @@ export type Outcome =
 
 /** The server keeps 500 characters of a reason. */
 const MAX_REASON_CHARACTERS = 500;
+const CANNOT_BE_SERIALISED = "the output cannot be serialised";
 const MAX_STACK_CHARACTERS = 16_000;
 /** The server's limit for a task's output: beyond it, it ends the task itself and keeps nothing. */
 export const MAX_RESULT_BYTES = 10_240 * 1024;
@@ -57,11 +58,25 @@ export function returned(value: unknown): Outcome {
   let plain: unknown;
   try {
     plain = hasToJson(value) ? value.toJSON() : types.isBoxedPrimitive(value) ? value.valueOf() : value;
+    if (vanishes(plain)) return vanished(value);
   } catch (error) {
     return { kind: "failed", terminal: true, reason: unserialisable(error), error };
   }
   if (isObject(plain)) return { kind: "completed", output: plain };
   return { kind: "completed", output: { result: plain } };
+}
+
+/**
+ * JSON writes nothing of it although it holds something: a Map, a Set, an Error, a Response, a function. A task that is
+ * completed with that has lost its output.
+ */
+function vanishes(value: unknown): boolean {
+  if (typeof value === "function" || typeof value === "symbol") return true;
+  if (!isObject(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return false;
+  if (types.isNativeError(value)) return true;
+  return Object.prototype.toString.call(value) !== "[object Object]" && Object.keys(value).length === 0;
 }
 
 function hasToJson(value: unknown): value is { toJSON(): unknown } {
@@ -77,6 +92,7 @@ export function returnedTaskResult(value: unknown): Outcome {
   if (result.outputData !== undefined && result.outputData !== null && !isObject(result.outputData)) {
     return badOutput("outputData", result.outputData);
   }
+  if (vanishes(result.outputData)) return vanished(result.outputData);
   const output = result.outputData ?? {};
   const logs = Array.isArray(result.logs) ? { logs: (result.logs as unknown[]).map(asTaskLog) } : {};
   const { externalOutputPayloadStoragePath: at } = result as { externalOutputPayloadStoragePath?: unknown };
@@ -234,8 +250,13 @@ function badOutput(what: string, value: unknown): Outcome {
   return { kind: "failed", terminal: true, reason: `${what} must be an object, got ${describe(value)}` };
 }
 
+function vanished(value: unknown): Outcome {
+  const reason = `${CANNOT_BE_SERIALISED}: JSON writes nothing of ${describe(value)}`;
+  return { kind: "failed", terminal: true, reason };
+}
+
 function unserialisable(error: unknown): string {
-  return `the output cannot be serialised: ${threwReason(error)}`;
+  return `${CANNOT_BE_SERIALISED}: ${threwReason(error)}`;
 }
 
 function threwReason(thrown: unknown): string {

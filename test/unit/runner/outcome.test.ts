@@ -45,7 +45,8 @@ describe("what a function returned", () => {
     ["a toJSON that gives an object", { toJSON: () => ({ a: 1 }) }, { a: 1 }],
     ["a toJSON that gives an array", { toJSON: () => [1] }, { result: [1] }],
     ["a boxed string", Object("text"), { result: "text" }],
-    ["a Map, of which JSON makes an empty object", new Map([["a", 1]]), {}],
+    ["an instance of a class without fields", new (class Done {})(), {}],
+    ["bytes", new Uint8Array([7]), { 0: 7 }],
     ["an object that names undefined", { a: undefined, b: 1 }, { b: 1 }],
   ])("%s", (_name, value, outputData) => {
     expect(resultOf(returned(value))).toMatchObject({ status: "COMPLETED", outputData });
@@ -60,6 +61,16 @@ describe("what a function returned", () => {
     ["a cycle", cycle, /circular/],
     ["a toJSON inside that throws", { at: { toJSON: () => { throw new Error("not me"); } } }, /not me/], // prettier-ignore
     ["a toJSON inside that throws undefined", { at: { toJSON: () => { throw undefined; } } }, /undefined/], // prettier-ignore
+    ["a Map", new Map([["a", 1]]), /JSON writes nothing of Map\(1\) { 'a' => 1 }/],
+    ["a Set", new Set([1]), /JSON writes nothing of Set/],
+    [
+      "an Error",
+      Object.assign(new Error("returned, not thrown"), { code: 1 }),
+      /nothing of Error: returned, not thrown/,
+    ],
+    ["a Response", new Response("text"), /nothing of Response/],
+    ["a function", () => 1, /nothing of \[Function/],
+    ["a symbol", Symbol("s"), /nothing of Symbol/],
     ["a getter that throws", { get a() { throw new Error("not me"); } }, /not me/], // prettier-ignore
   ])("%s cannot be serialised: a terminal failure says so", (_name, value, why) => {
     const result = resultOf(returned(value));
