@@ -101,6 +101,8 @@ export class TaskHandler {
     for (const warning of config.warnings) log.warn({}, warning);
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
+    // Before it polls: its first task may end the process, which must not pass for a script that does not start.
+    const supervised = isSupervised() ? await import("./supervisor/child.js") : undefined;
     const options = this.#options;
     this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals });
     const life = this.#life;
@@ -110,9 +112,9 @@ export class TaskHandler {
       this.#life = undefined;
       throw error;
     }
-    if (!isSupervised()) return;
-    const { attachToSupervisor } = await import("./supervisor/child.js");
-    this.#signalsAreHeard = attachToSupervisor(life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs })));
+    if (supervised === undefined) return;
+    const asSupervised = life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs }));
+    this.#signalsAreHeard = supervised.attachToSupervisor(asSupervised);
   }
 
   /**

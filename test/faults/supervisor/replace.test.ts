@@ -24,6 +24,17 @@ test("a process that crashes is replaced within a second, its task fails and is 
     expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
   }));
 
+test("a task that waits and crashes each process with its first function is not taken for a script that does not start", () =>
+  withSupervisor({ retryCount: 2 }, async ({ conductor, primary, task }) => {
+    const fatal = await task({ act: "crash" });
+    const ended = await conductor.waitForWorkflow(fatal, { timeoutMs: 20_000 });
+    expect(ended.tasks?.map(({ reasonForIncompletion }) => reasonForIncompletion)).toEqual(
+      Array(3).fill("the worker process died: crashed (exit code 3)"),
+    );
+    expect(lines(primary, "a worker process is ready").length).toBeGreaterThanOrEqual(3);
+    expect(primary.running).toBe(true);
+  }));
+
 test("a process that is stuck in a function is replaced, and its task fails with the place", () =>
   withSupervisor(
     { args: ["--admin-port", "0"], handler: QUICK_STALL, retryCount: 0 },
