@@ -77,7 +77,10 @@ async function fulfil(options: Options, conductor: EmbeddedConductor | undefined
   try {
     const { workflows } = client;
     const { signal, postpone: onEnded } = interruption;
-    await runOrders({ handler, workflows, counts, signal, onEnded }).catch(interruption.fail);
+    const note = (line: string) => {
+      progress.note(line);
+    };
+    await runOrders({ handler, workflows, counts, signal, onEnded, note }).catch(interruption.fail);
     // What follows, the polls that are still held, is not the orders' time.
     endedAt = performance.now();
     await handler.stop({ drainTimeoutMs: DRAIN_TIMEOUT_MS });

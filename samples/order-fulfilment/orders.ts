@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConductorError, type TaskHandler, type WorkflowClient, type WorkflowStatus } from "ostinato";
+import { ConductorError, type TaskHandler, type Workflow, type WorkflowClient, type WorkflowStatus } from "ostinato";
 import { LAST_TASK, WORKFLOW_NAME } from "./workflow.js";
 
 /** How many orders are under way at once: enough to keep the workers busy, and no flood. */
@@ -30,10 +30,13 @@ export interface OrderRun {
   readonly signal: AbortSignal;
   /** Called whenever an order has ended. */
   readonly onEnded: () => void;
+  /** Told which order has not been completed, and why. */
+  readonly note: (line: string) => void;
 }
 
 /** Places the orders, a bounded number at a time, and resolves when each of them has ended (or the signal aborts). */
-export async function runOrders({ handler, workflows, counts, signal, onEnded }: OrderRun): Promise<void> {
+export async function runOrders(run: OrderRun): Promise<void> {
+  const { handler, workflows, counts, signal, onEnded, note } = run;
   const arrivals = watchArrivals(handler);
   let next = 1;
 
@@ -42,10 +45,14 @@ export async function runOrders({ handler, workflows, counts, signal, onEnded }:
       const workflowId = await start(workflows, next++, signal);
       if (workflowId === undefined) return;
       counts.started += 1;
-      const status = await ended(workflows, workflowId, arrivals, signal);
-      if (status === undefined) return;
+      const order = await ended(workflows, workflowId, arrivals, signal);
+      if (order === undefined) return;
+      const { status, reasonForIncompletion = "no reason given" } = order;
       if (status === "COMPLETED") counts.completed += 1;
-      else counts.endedBadly.set(status, (counts.endedBadly.get(status) ?? 0) + 1);
+      else {
+        counts.endedBadly.set(status, (counts.endedBadly.get(status) ?? 0) + 1);
+        note(`order ${status}: ${reasonForIncompletion} (${workflowId})`);
+      }
       onEnded();
     }
   };
@@ -82,18 +89,18 @@ async function find(workflows: WorkflowClient, correlationId: string): Promise<s
   return results[0]?.workflowId;
 }
 
-/** The status a workflow ended with; `undefined` when the signal came first. The server has the last word. */
+/** A workflow that has ended; `undefined` when the signal came first. The server has the last word. */
 async function ended(
   workflows: WorkflowClient,
   workflowId: string,
   arrivals: Arrivals,
   signal: AbortSignal,
-): Promise<WorkflowStatus | undefined> {
+): Promise<Workflow | undefined> {
   while (!signal.aborted) {
     await arrivals.wait(workflowId, LOOK_EVERY_MS, signal);
     try {
-      const { status } = await workflows.get(workflowId, { includeTasks: false });
-      if (status !== "RUNNING" && status !== "PAUSED") return status;
+      const order = await workflows.get(workflowId, { includeTasks: false });
+      if (order.status !== "RUNNING" && order.status !== "PAUSED") return order;
     } catch (error) {
       if (!(error instanceof ConductorError)) throw error;
       await pause(RECONNECT_MS, signal);

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { taskDefs, WORKFLOW_NAME, workflowDef } from "../../samples/order-fulfilment/workflow.js";
 import { createConductorClient } from "../../src/index.js";
 import { startProcess, type RunningProcess } from "../support/process-harness.js";
+import { isOwnFailure } from "../support/real-conductor/own-failure.js";
 import { startRealConductor, type RealConductor, type RealQueue } from "../support/real-conductor/real-conductor.js";
 import { waitFor } from "../support/wait-for.js";
 import { repositoryRoot } from "./support/packed-package.js";
@@ -19,6 +20,8 @@ const AFTER_KILL_BOUND_MS = 240_000;
 /** A server that is killed between writing a JOIN and queueing it does not always find it again. */
 const MAX_FORGOTTEN = 3;
 const TEST_TIMEOUT_MS = 420_000;
+/** Workflows that the server ends itself, because its store has failed: on SQLite now and then one in a thousand. */
+const MAX_OWN_FAILURES = 3;
 /** The server's own timeouts and sweeps are over by then: what still stands has been forgotten by the server. */
 const REPAIR_AFTER_MS = 120_000;
 /** One question to the server. */
@@ -31,8 +34,13 @@ test.each(["sqlite", "redis"] as const)(
     const sample = startSample(conductor);
     try {
       const end = await sample.waitForExit(UNDISTURBED_BOUND_MS);
-      expect(sample.output).toMatch(/workflows completed +300 of 300/);
-      expect(end, sample.output).toEqual({ code: 0, signal: null });
+      const ownFailures = sample.stderr.filter((line) =>
+        line.startsWith("order FAILED: Error scheduling tasks: "),
+      ).length;
+      expect(ownFailures, sample.output).toBeLessThanOrEqual(MAX_OWN_FAILURES);
+      const all = `workflows completed +${ORDERS - ownFailures} of ${ORDERS}`;
+      expect(sample.output).toMatch(new RegExp(`${all}[^]*tasks lost +0[^]*tasks done twice +0`));
+      expect(end, sample.output).toEqual({ code: ownFailures === 0 ? 0 : 1, signal: null });
       expect(await running(conductor)).toEqual([]);
       console.log(`${queue}: ${/^time .*/m.exec(sample.output)?.[0] ?? ""}`);
     } finally {
@@ -95,14 +103,16 @@ test(
       });
       const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
       const doneMs = elapsedMs();
-      const { byStatus, attempts } = await statusesOf(serverUrl, workflowIds);
+      const { byStatus, attempts, ownFailures } = await statusesOf(serverUrl, workflowIds);
       console.log(
         `killed with ${before} completed; back after ${seconds(bootMs)}, all ended after ${seconds(doneMs)};`,
         `repaired: ${repaired.size}; tasks by status: ${JSON.stringify(attempts)}`,
       );
+      expect(ownFailures).toBeLessThanOrEqual(MAX_OWN_FAILURES);
       expect(byStatus).toEqual({
-        COMPLETED: ORDERS - forgotten,
+        COMPLETED: ORDERS - forgotten - ownFailures,
         ...(forgotten === 0 ? {} : { RUNNING: forgotten }),
+        ...(ownFailures === 0 ? {} : { FAILED: ownFailures }),
       });
       worker.signal("SIGTERM");
       expect(await worker.waitForExit(30_000)).toEqual({ code: 0, signal: null });
@@ -129,14 +139,17 @@ async function statusesOf(serverUrl: string, workflowIds: readonly string[]) {
   await using client = createConductorClient({ serverUrl });
   const byStatus: Record<string, number> = {};
   const attempts: Record<string, number> = {};
+  let ownFailures = 0;
   for (const id of workflowIds) {
-    const { status, tasks = [] } = await client.workflows.get(id);
+    const workflow = await client.workflows.get(id);
+    const { status, tasks = [] } = workflow;
+    if (isOwnFailure(workflow)) ownFailures += 1;
     byStatus[status] = (byStatus[status] ?? 0) + 1;
     for (const task of tasks) {
       if (task.taskType.startsWith("order_")) attempts[task.status] = (attempts[task.status] ?? 0) + 1;
     }
   }
-  return { byStatus, attempts };
+  return { byStatus, attempts, ownFailures };
 }
 
 /** The tasks of these workflows that have not ended, as `type status (workflow)`. */

@@ -1,5 +1,6 @@
 import type { Task, Workflow } from "../../src/index.js";
 import type { Execution, MemorySample } from "./executions.js";
+import { isOwnFailure } from "../support/real-conductor/own-failure.js";
 import type { KeptResult } from "./kept-results.js";
 
 /** One line of the table. Undefined: neither good nor bad. */
@@ -24,7 +25,7 @@ const EXAMPLES = 5;
 /**
  * Compares the server's books with what the functions wrote down.
  *
- * - Each workflow is COMPLETED, and each of its steps has exactly one COMPLETED attempt, crossed ones left out: the server
+ * - Each workflow is COMPLETED, those left out (one in a hundred at most) that the server has ended itself; and each of its steps has exactly one COMPLETED attempt, crossed ones left out: the server
  *   writes a result without the lock that it decides under, so an attempt whose response timeout is over can be timed out,
  *   retried, and COMPLETED all the same. Nobody but the server can prevent that.
  * - That attempt's output is of an execution that did return, for this very attempt and this input: no result came from
@@ -36,23 +37,31 @@ const EXAMPLES = 5;
  */
 export function judge(books: Books): Finding[] {
   const { workflows, steps, executions, kept } = books;
-  const completed = workflows.filter(({ status }) => status === "COMPLETED").length;
+  const ours = workflows.filter((workflow) => !isOwnFailure(workflow));
+  const ownFailures = workflows.length - ours.length;
+  const completed = ours.filter(({ status }) => status === "COMPLETED").length;
   const attempts = workflows.flatMap(({ tasks = [] }) => tasks);
   const retried = new Set(attempts.map(({ retriedTaskId }) => retriedTaskId));
   const crossed = new Set(attempts.filter((task) => retried.has(task.taskId) && cameLate(task)));
   return [
     {
       name: "workflows COMPLETED",
-      value: `${completed} of ${workflows.length}`,
-      isGood: completed === workflows.length && completed > 0,
-      examples: workflows
+      value: `${completed} of ${ours.length}`,
+      isGood: completed === ours.length && completed > 0,
+      examples: ours
         .filter(({ status }) => status !== "COMPLETED")
-        .map(({ workflowId, status, tasks = [] }) => {
+        .map(({ workflowId, status, reasonForIncompletion = "no reason", tasks = [] }) => {
           const last = tasks.at(-1);
-          return `${workflowId} ${status}; last ${last?.referenceTaskName} ${last?.status} (${last?.retryCount})`;
+          const task = `${last?.referenceTaskName} ${last?.status} (${last?.retryCount})`;
+          return `${workflowId} ${status}: ${reasonForIncompletion}; last ${task}`;
         }),
     },
-    ...steps.map((step) => perStep(step, workflows, crossed)),
+    {
+      name: "workflows that the server has ended itself",
+      value: String(ownFailures),
+      isGood: ownFailures * 100 <= workflows.length,
+    },
+    ...steps.map((step) => perStep(step, ours, crossed)),
     { name: "results that crossed their attempt's time-out", value: String(crossed.size) },
     outputs(attempts, executions),
     afterTheResult(workflows, executions, crossed),

@@ -72,6 +72,26 @@ describe("the judge of a soak", () => {
     expect(wrongs({ tasks: inTime, executions, keptResults })).toContain("of these, run again");
   });
 
+  it("leaves out a workflow in a hundred that the server has ended itself, and no other that FAILED", () => {
+    const ended = (reasonForIncompletion: string): Workflow => ({
+      ...workflow([], "FAILED"),
+      reasonForIncompletion,
+    });
+    const wrong = (more: readonly Workflow[]) =>
+      judge({
+        workflows: [...Array.from({ length: 100 }, () => workflow([task()])), ...more],
+        executions: new Map([["9:1", execution()]]),
+        kept: [],
+        steps: [STEP],
+      })
+        .filter(({ isGood }) => isGood === false)
+        .map(({ name }) => name);
+    const byServer = ended("Error scheduling tasks: [t7], for workflow: w1");
+    expect(wrong([byServer])).toEqual([]);
+    expect(wrong([byServer, byServer])).toEqual(["workflows that the server has ended itself"]);
+    expect(wrong([ended("out of stock")])).toEqual(["workflows COMPLETED", `${STEP} COMPLETED once each`]);
+  });
+
   it("does not take for a lost result what a successor had written of a function that never returned", () => {
     const tasks = [
       task({ taskId: "t0", status: "FAILED", reasonForIncompletion: "the worker process died: wedged" }),
