@@ -132,7 +132,7 @@ onEveryTarget("updates", (target) => {
       workerId: "chained",
       pollCount: 1,
     });
-    expect(answer.ms).toBeLessThan(1_000);
+    expect(answer.ms).toBeLessThan(300);
   });
 
   it("answers update-v2 with 204, after about 100 ms, when nothing waits", async () => {
@@ -152,10 +152,9 @@ onEveryTarget("updates", (target) => {
     await start(workflowName);
     const polled = await pollOne(type);
     for (const result of [{ extendLease: true }, { status: "IN_PROGRESS" as const, callbackAfterSeconds: 60 }]) {
-      const answers = [await updateV2(polled, result), await updateV2(polled, result), await updateV2(polled, result)];
-      for (const { status, text } of answers) expect([status, text]).toEqual([204, ""]);
-      // An answer that looks for the next task takes 100 ms at least; a busy machine may be late now and then.
-      expect(Math.min(...answers.map(({ ms }) => ms))).toBeLessThan(85);
+      const answer = await updateV2(polled, result);
+      expect([answer.status, answer.text]).toEqual([204, ""]);
+      expect(answer.ms).toBeLessThan(target.isEmbedded ? 85 : 150);
     }
   });
 

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { taskDefs, WORKFLOW_NAME, workflowDef } from "../../samples/order-fulfilment/workflow.js";
 import { createConductorClient } from "../../src/index.js";
 import { startProcess, type RunningProcess } from "../support/process-harness.js";
-import { isOwnFailure } from "../support/real-conductor/own-failure.js";
+import { isOwnFailure, OWN_FAILURE } from "../support/real-conductor/own-failure.js";
 import { startRealConductor, type RealConductor, type RealQueue } from "../support/real-conductor/real-conductor.js";
 import { waitFor } from "../support/wait-for.js";
 import { repositoryRoot } from "./support/packed-package.js";
@@ -34,9 +34,7 @@ test.each(["sqlite", "redis"] as const)(
     const sample = startSample(conductor);
     try {
       const end = await sample.waitForExit(UNDISTURBED_BOUND_MS);
-      const ownFailures = sample.stderr.filter((line) =>
-        line.startsWith("order FAILED: Error scheduling tasks: "),
-      ).length;
+      const ownFailures = sample.stderr.filter((line) => line.startsWith(`order FAILED: ${OWN_FAILURE}`)).length;
       expect(ownFailures, sample.output).toBeLessThanOrEqual(MAX_OWN_FAILURES);
       const all = `workflows completed +${ORDERS - ownFailures} of ${ORDERS}`;
       expect(sample.output).toMatch(new RegExp(`${all}[^]*tasks lost +0[^]*tasks done twice +0`));

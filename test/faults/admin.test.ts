@@ -496,7 +496,7 @@ describe("clients that misbehave", () => {
     await probe(server.url);
     const startedAt = performance.now();
     await server.close();
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(100);
     await Promise.all(clients.map(({ closed }) => closed));
     await server.close();
   });

@@ -1,6 +1,6 @@
 import type { Task, Workflow } from "../../src/index.js";
-import type { Execution, MemorySample } from "./executions.js";
 import { isOwnFailure } from "../support/real-conductor/own-failure.js";
+import type { Execution, MemorySample } from "./executions.js";
 import type { KeptResult } from "./kept-results.js";
 
 /** One line of the table. Undefined: neither good nor bad. */
@@ -25,9 +25,10 @@ const EXAMPLES = 5;
 /**
  * Compares the server's books with what the functions wrote down.
  *
- * - Each workflow is COMPLETED, those left out (one in a hundred at most) that the server has ended itself; and each of its steps has exactly one COMPLETED attempt, crossed ones left out: the server
- *   writes a result without the lock that it decides under, so an attempt whose response timeout is over can be timed out,
- *   retried, and COMPLETED all the same. Nobody but the server can prevent that.
+ * - Each workflow is COMPLETED, those left out (one in a hundred at most) that the server has ended itself; and each of
+ *   its steps has exactly one COMPLETED attempt, crossed ones left out: the server writes a result without the lock that
+ *   it decides under, so an attempt whose response timeout is over can be timed out, retried, and COMPLETED all the same.
+ *   Nobody but the server can prevent that.
  * - That attempt's output is of an execution that did return, for this very attempt and this input: no result came from
  *   nowhere, and none was mixed up.
  * - No step's function begins after the server has had the step's result.

@@ -182,6 +182,7 @@ test("SIGTERM to one process: it finishes or hands back what it has, and the oth
     }
     // One of them may have taken all that were there.
     const [victim, wereVictims] = ofOne.length > ofOther.length ? [one!, ofOne] : [other!, ofOther];
+    expect(wereVictims.length).toBeGreaterThan(0);
     process.kill(victim, "SIGTERM");
     await ready(3, 20_000);
     expect(lines(primary, "a worker process has ended")[0]).toMatchObject({ childPid: victim, reason: "stopped" });
