@@ -26,6 +26,11 @@ export interface StallReport {
   readonly stack?: string;
   /** What the kernel sees the main thread do (Linux): `reading from a pipe or FIFO (state S, wchan …)`. */
   readonly nativeCall?: string;
+  /**
+   * Of the last `ofMs` of the stall: how long the main thread ran, and how long it was ready to run and waited for a CPU
+   * (Linux). Where it waited most of the time, other processes or the container's CPU limit stopped it.
+   */
+  readonly cpu?: { readonly ofMs: number; readonly ranMs: number; readonly waitedMs: number };
   /** Tasks in flight, as `taskType/taskId (state)`; at most 100. Empty where the main thread could not be asked. */
   readonly inFlight: readonly string[];
   /** How late the event loop's own timer is, in ms; where the main thread could not be asked, as {@link stalledMs}. */

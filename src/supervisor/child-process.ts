@@ -156,5 +156,12 @@ export function parseStallReport(line: string): StallReport | undefined {
     ...text("lastEntered", given.lastEntered),
     ...text("stack", given.stack),
     ...text("nativeCall", given.nativeCall),
+    ...(isCpuShare(given.cpu) ? { cpu: given.cpu } : {}),
   };
+}
+
+function isCpuShare(given: unknown): given is NonNullable<StallReport["cpu"]> {
+  if (typeof given !== "object" || given === null) return false;
+  const { ofMs, ranMs, waitedMs } = given as Record<string, unknown>;
+  return [ofMs, ranMs, waitedMs].every((value) => typeof value === "number");
 }

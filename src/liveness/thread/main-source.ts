@@ -18,7 +18,8 @@ const LEAVE_MS = 1000;
  * @typedef {import('./protocol.js').Attachment} Attachment
  * @typedef {import('./protocol.js').ToThread} ToThread
  * @typedef {import('./protocol.js').DeclaredStall} DeclaredStall
- * @typedef {{ attachment: Attachment, words: Int32Array, judge: ReturnType<typeof createJudge> }} Watched
+ * @typedef {{ attachment: Attachment, words: Int32Array, judge: ReturnType<typeof createJudge>,
+ *   cpu: ReturnType<typeof createCpuMeter> }} Watched
  * @typedef {{ reason: string, stuck: string[], stalledMs: number, phase: string }} Stall
  */
 /** @type {ThreadData} */
@@ -38,7 +39,9 @@ let lastTickAt = performance.now();
 function attach(/** @type {Attachment} */ attachment) {
   const words = new Int32Array(attachment.buffer);
   const judge = createJudge(words, config.layout, config.cellOff, attachment.stallMs);
-  watched.set(attachment.id, { attachment, words, judge });
+  // Two halves: what it tells is of the stall alone.
+  const cpu = createCpuMeter(attachment.stallMs / 2);
+  watched.set(attachment.id, { attachment, words, judge, cpu });
   rewind();
 }
 
@@ -55,6 +58,7 @@ function tick(/** @type {number} */ tickMs) {
   lastTickAt = now;
   if (isExamining || ladder !== undefined) return;
   for (const one of watched.values()) {
+    one.cpu.note();
     const verdict = one.judge.tick(gapMs, tickMs);
     if (verdict === null) continue;
     const stall = {
@@ -96,6 +100,7 @@ async function examine(one, stall, hasRecovered) {
   isExamining = true;
   /** @type {any} */
   let report = { ...stall, mainThread: 'unknown', inFlight: [], eventLoopDelayMs: stall.stalledMs };
+  const cpu = one.cpu.lately();
   try {
     const evidence = await collect(one.attachment.id);
     // A supervisor hears no beats meanwhile, and would kill it.
@@ -106,7 +111,7 @@ async function examine(one, stall, hasRecovered) {
     }
     const { lastEntered } = config.layout;
     const name = one.attachment.names[Atomics.load(one.words, lastEntered)];
-    report = { ...report, ...(name === undefined ? {} : { lastEntered: name }), ...evidence };
+    report = { ...report, ...(name === undefined ? {} : { lastEntered: name }), cpu, ...evidence };
   } catch (error) {
     report.probeError = String(error);
   } finally {

@@ -4,6 +4,7 @@
  */
 export const NATIVE_CALL_SOURCE = String.raw`
 /** @typedef {{ state: string, wchan: string, syscall: string, cpuTicks: number }} KernelView */
+/** @typedef {{ ofMs: number, ranMs: number, waitedMs: number }} CpuShare */
 
 /** @type {[RegExp, string][]} */
 const BY_WCHAN = [
@@ -36,30 +37,59 @@ const SYSCALL_WORDS = {
   epoll: 'waiting for a child process (execSync, spawnSync)',
 };
 
+/** What the kernel says of the main thread under this name; '' where it does not tell (not Linux, or not allowed). */
+function ofMainThread(/** @type {string} */ name) {
+  try {
+    return fs.readFileSync('/proc/self/task/' + fs.readlinkSync('/proc/self') + '/' + name, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
 /**
- * Asks the kernel; null where it does not tell (not Linux, or not allowed).
+ * Asks the kernel; null where it does not tell.
  * @returns {KernelView | null}
  */
 function kernelView() {
-  const read = (/** @type {string} */ name) => {
-    try {
-      return fs.readFileSync(taskFolder + name, 'utf8').trim();
-    } catch {
-      return '';
-    }
-  };
-  let taskFolder = '';
-  try {
-    taskFolder = '/proc/self/task/' + fs.readlinkSync('/proc/self') + '/';
-  } catch {
-    return null;
-  }
   // The name of the command, in parentheses, may hold anything.
-  const stat = read('stat').split(') ').pop() ?? '';
+  const stat = ofMainThread('stat').split(') ').pop() ?? '';
   const fields = stat.split(' ');
   if (fields.length < 13) return null;
   const cpuTicks = Number(fields[11]) + Number(fields[12]);
-  return { state: fields[0], wchan: read('wchan'), syscall: read('syscall').split(' ')[0], cpuTicks };
+  const [syscall = ''] = ofMainThread('syscall').split(' ');
+  return { state: fields[0], wchan: ofMainThread('wchan'), syscall, cpuTicks };
+}
+
+/**
+ * Remembers how much CPU the main thread got: a thread that is ready and gets none looks stuck, and is not to blame.
+ * @param {number} spanMs
+ */
+function createCpuMeter(spanMs) {
+  const read = () => {
+    const [ranNs, waitedNs] = ofMainThread('schedstat').split(' ').map(Number);
+    return { at: performance.now(), ranMs: ranNs / 1e6, waitedMs: waitedNs / 1e6 };
+  };
+  let older = read();
+  let newer = older;
+  return {
+    /** To be called often. */
+    note() {
+      if (performance.now() - newer.at < spanMs) return;
+      older = newer;
+      newer = read();
+    },
+    /**
+     * Of the last one to two spans; undefined where the kernel does not tell.
+     * @returns {CpuShare | undefined}
+     */
+    lately() {
+      const now = read();
+      const since = (/** @type {'at' | 'ranMs' | 'waitedMs'} */ key) => Math.round(now[key] - older[key]);
+      const share = { ofMs: since('at'), ranMs: since('ranMs'), waitedMs: since('waitedMs') };
+      // A kernel that does not count them says 0.
+      return now.ranMs > 0 && now.waitedMs >= 0 ? share : undefined;
+    },
+  };
 }
 
 /**

@@ -9,6 +9,14 @@ function guiltyFrame(/** @type {string} */ stack) {
   return frames.find((frame) => !/node:internal|\(node:|^node:|<anonymous>|\(native\)/.test(frame)) ?? frames[0];
 }
 
+/** Said only where it explains the stall: a main thread that was ready most of the time, and got no CPU. */
+function tellCpu(/** @type {{ ofMs: number, waitedMs: number } | undefined} */ cpu) {
+  if (cpu === undefined || cpu.waitedMs * 2 < cpu.ofMs) return '';
+  const seconds = (/** @type {number} */ ms) => (ms / 1000).toFixed(1);
+  const waited = seconds(cpu.waitedMs) + ' of the last ' + seconds(cpu.ofMs) + ' s';
+  return '; it waited for a CPU ' + waited + " (other processes, or the container's CPU limit)";
+}
+
 /**
  * The stall in a sentence.
  * @param {any} report
@@ -30,7 +38,8 @@ function tellStall(report, exitCode) {
     native: 'the main thread is in a native call' + seen + last,
     unknown: 'the main thread cannot be looked into' + seen + last,
   };
-  return 'stuck: ' + what + '; ' + main[report.mainThread] + '; ending the process with exit code ' + exitCode;
+  const cpu = tellCpu(report.cpu);
+  return 'stuck: ' + what + '; ' + main[report.mainThread] + cpu + '; ending the process with exit code ' + exitCode;
 }
 
 /**

@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import type { RunningProcess } from "../../support/process-harness.js";
+import { startProcess, type RunningProcess } from "../../support/process-harness.js";
 import { useWorkerProcess } from "./use-worker-process.js";
 import { stallLines, PROGRAM, type WorkerSetup } from "./worker-process.js";
 
@@ -52,6 +52,26 @@ test.each([
   expect(stallLines(child)).toHaveLength(1);
   const told = child.stderr.map((line) => JSON.parse(line) as { msg: string }).filter(({ msg }) => msg.includes(code));
   expect(told).toEqual([expect.objectContaining({ level: 50, reportFile: file() })]);
+});
+
+test("a main thread that gets hardly any CPU is told apart from one that uses it", async () => {
+  const { child, type } = await processes.startWorking({ wedge: "whileTrue" });
+  const status = readFileSync("/proc/self/status", "utf8");
+  const [, cpu = "0"] = /^Cpus_allowed_list:\s*(\d+)/m.exec(status) ?? [];
+  // Only its main thread: the watchdog stays awake.
+  execFileSync("taskset", ["-cp", cpu, String(child.pid)]);
+  const others = Array.from({ length: 4 }, () =>
+    startProcess({ source: 'console.log("spins"); for (;;);', under: ["taskset", "-c", cpu] }),
+  );
+  for (const other of others) await processes.adopt(other).waitForLine(/spins/);
+  await type.schedule("wedge");
+  expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
+  const [line] = stallLines(child);
+  const { ofMs, ranMs, waitedMs } = line!.stall.cpu!;
+  expect(waitedMs, line!.msg).toBeGreaterThan(ofMs / 2);
+  expect(ranMs, line!.msg).toBeGreaterThan(0);
+  expect(ranMs + waitedMs, line!.msg).toBeLessThan(1.1 * ofMs);
+  expect(line!.msg).toMatch(/; it waited for a CPU \d\.\d of the last \d\.\d s \(/);
 });
 
 test("a supervisor gets the bare report over a descriptor of its own", async () => {

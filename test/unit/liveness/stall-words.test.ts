@@ -113,6 +113,15 @@ describe("a stall in a sentence", () => {
     );
   });
 
+  it("says that it got no CPU, where it got none most of the time", () => {
+    const told = (waitedMs: number) =>
+      thread.tellStall({ ...report, cpu: { ofMs: 1_000, ranMs: 1_000 - waitedMs, waitedMs } }, 70);
+    expect(told(900)).toContain(
+      "of resize; it waited for a CPU 0.9 of the last 1.0 s (other processes, or the container's CPU limit); ending",
+    );
+    expect(told(400)).not.toContain("CPU");
+  });
+
   it("is a line as pino writes them, without a line break of its own", () => {
     const line = thread.logLine(60, { stall: { stack: "a\nb" } }, "stuck\nhere");
     expect(line.indexOf("\n")).toBe(line.length - 1);

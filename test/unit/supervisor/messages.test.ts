@@ -30,12 +30,15 @@ test("a stall report is read with care", () => {
     lastEntered: "t",
     mainThread: "busy",
     stack: "at f",
+    cpu: { ofMs: 150_000, ranMs: 149_000, waitedMs: 900 },
     inFlight: ["t/a (running)"],
     eventLoopDelayMs: 5,
   };
   expect(parseStallReport(JSON.stringify(whole))).toEqual(whole);
   expect(
-    parseStallReport(JSON.stringify({ ...whole, stuck: "t", inFlight: [1, "x"], stack: 7, mainThread: "?" })),
+    parseStallReport(
+      JSON.stringify({ ...whole, stuck: "t", inFlight: [1, "x"], stack: 7, cpu: { ofMs: 1 }, mainThread: "?" }),
+    ),
   ).toEqual({
     reason: "loop",
     stuck: [],
