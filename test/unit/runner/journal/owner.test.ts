@@ -44,6 +44,8 @@ test.runIf(process.platform === "linux")("a killed process that nobody has waite
       await new Promise<string>((resolve) => shell.stdout.once("data", (data) => resolve(String(data)))),
     );
     expect(findProcess(pid)).toMatchObject({ startTime: expect.stringMatching(/^\d+$/) });
+    // The shell would still wait for its child; what it becomes does not.
+    await waitFor(() => readFileSync(`/proc/${shell.pid}/comm`, "latin1") === "sleep\n", { what: "the shell's exec" });
     process.kill(pid, "SIGKILL");
     await waitFor(() => readFileSync(`/proc/${pid}/stat`, "latin1").includes(" Z "), { what: "the zombie" });
     expect(findProcess(pid)).toBe("none");
