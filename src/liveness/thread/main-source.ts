@@ -98,9 +98,11 @@ function declare(/** @type {number} */ id, /** @type {DeclaredStall} */ { reason
 async function examine(one, stall, hasRecovered) {
   if (isExamining) return;
   isExamining = true;
-  /** @type {any} */
-  let report = { ...stall, mainThread: 'unknown', inFlight: [], eventLoopDelayMs: stall.stalledMs };
+  const name = one.attachment.names[Atomics.load(one.words, config.layout.lastEntered)];
+  const entered = name === undefined ? {} : { lastEntered: name };
   const cpu = one.cpu.lately();
+  /** @type {any} */
+  let report = { ...stall, ...entered, cpu, mainThread: 'unknown', inFlight: [], eventLoopDelayMs: stall.stalledMs };
   try {
     const evidence = await collect(one.attachment.id);
     // A supervisor hears no beats meanwhile, and would kill it.
@@ -109,9 +111,7 @@ async function examine(one, stall, hasRecovered) {
       for (const { judge } of watched.values()) judge.reset();
       return;
     }
-    const { lastEntered } = config.layout;
-    const name = one.attachment.names[Atomics.load(one.words, lastEntered)];
-    report = { ...report, ...(name === undefined ? {} : { lastEntered: name }), cpu, ...evidence };
+    report = { ...report, ...evidence };
   } catch (error) {
     report.probeError = String(error);
   } finally {

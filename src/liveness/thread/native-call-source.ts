@@ -4,7 +4,7 @@
  */
 export const NATIVE_CALL_SOURCE = String.raw`
 /** @typedef {{ state: string, wchan: string, syscall: string, cpuTicks: number }} KernelView */
-/** @typedef {{ ofMs: number, ranMs: number, waitedMs: number }} CpuShare */
+/** @typedef {NonNullable<import('../stall-report.js').StallReport['cpu']>} CpuShare */
 
 /** @type {[RegExp, string][]} */
 const BY_WCHAN = [
