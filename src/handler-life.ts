@@ -110,7 +110,7 @@ export class HandlerLife {
       api: createTaskApi(this.#transport, config.requestTimeoutMs),
       clock: systemClock,
       random: Math.random,
-      events,
+      events: events.topics,
       log,
       board: this.#board,
       requestTimeoutMs: config.requestTimeoutMs,
@@ -245,7 +245,7 @@ export class HandlerLife {
   /** For an error that nobody caught: ends what is in flight within a bound, and then the process, with code 1. */
   crash(kind: "uncaughtException" | "unhandledRejection", error: unknown): void {
     this.log.error({ kind, err: error }, "an error that nobody caught; ending what is in flight, and the process");
-    if (this.#events.has("uncaughtError")) this.#events.emit("uncaughtError", { kind, error });
+    if (this.#events.topics.uncaughtError.isHeard) this.#events.topics.uncaughtError.emit({ kind, error });
     if (this.#ending !== undefined) return;
     void this.#evacuate(`the worker process had an ${kind}`, CRASH_GRACE_MS).then(() => {
       this.endProcess(1);
@@ -316,7 +316,8 @@ export class HandlerLife {
   async #onStall(report: StallReport): Promise<void> {
     const { reason, stuck, stalledMs } = report;
     this.log.error({ stall: report }, `a loop is stuck (${stuck.join(", ")}); ending the process`);
-    if (this.#events.has("stalled")) this.#events.emit("stalled", { taskType: stuck.join(", "), reason, stalledMs });
+    if (this.#events.topics.stalled.isHeard)
+      this.#events.topics.stalled.emit({ taskType: stuck.join(", "), reason, stalledMs });
     try {
       ignoreRejection(this.#options.onStall?.(report));
     } catch (error) {
@@ -338,25 +339,25 @@ export class HandlerLife {
     { wrapTransport = (transport: Transport) => transport }: Internals,
     maxFlowingMs: number,
   ): ObservedTransport {
-    const events = this.#events;
+    const { topics: events } = this.#events;
     const transport = createTransport({
       baseUrl: this.#config.serverUrl,
       maxFlowingMs,
       onRecycled: ({ reason }) => {
         this.log.debug({ reason }, "connections replaced");
-        if (events.has("connectionsRecycled")) events.emit("connectionsRecycled", { reason });
+        if (events.connectionsRecycled.isHeard) events.connectionsRecycled.emit({ reason });
       },
       onDeadlineExceeded: (lane) => {
-        if (events.has("deadlineExceeded")) events.emit("deadlineExceeded", { lane });
+        if (events.deadlineExceeded.isHeard) events.deadlineExceeded.emit({ lane });
       },
     });
     const told = observed(
       wrapTransport(transport),
       systemClock,
       ({ lane, method, pathTemplate }, exchange, durationMs) => {
-        if (!events.has("requestEnded")) return;
+        if (!events.requestEnded.isHeard) return;
         const status = exchange.kind === "answered" ? exchange.status : 0;
-        events.emit("requestEnded", { lane, method, pathTemplate, status, durationMs });
+        events.requestEnded.emit({ lane, method, pathTemplate, status, durationMs });
       },
     );
     const { auth: credentials, requestTimeoutMs } = this.#config;

@@ -26,9 +26,9 @@ export interface Polled {
 export interface TaskApi {
   pollBatch(request: PollRequest): Promise<Reply<Polled>>;
   /** `POST /tasks`: acknowledged by the task's own id. `body` is a `TaskResult` as JSON. */
-  update(taskId: string, body: string, deadlineMs?: number): Promise<Reply<true>>;
+  update(taskId: string, body: string | Buffer, deadlineMs?: number): Promise<Reply<true>>;
   /** `POST /tasks/update-v2`: acknowledged by the next task, or by nothing. */
-  updateV2(body: string): Promise<Reply<HandOut | null>>;
+  updateV2(body: string | Buffer): Promise<Reply<HandOut | null>>;
   get(taskId: string): Promise<Reply<Task>>;
   log(taskId: string, message: string): Promise<Reply<true>>;
   logs(taskId: string): Promise<Reply<TaskLog[]>>;
@@ -39,7 +39,7 @@ export interface TaskApi {
 
 /** @param requestTimeoutMs what the network and the server may take beyond the time we ask them to hold a poll. */
 export function createTaskApi(transport: Transport, requestTimeoutMs: number): TaskApi {
-  const updates = (path: string, body: string, deadlineMs: number): HttpRequest => ({
+  const updates = (path: string, body: string | Buffer, deadlineMs: number): HttpRequest => ({
     lane: "main",
     method: "POST",
     path,

@@ -11,8 +11,8 @@ export interface HttpRequest {
   readonly path: string;
   /** The path without ids or names, for errors and metrics: `/tasks/poll/batch/{taskType}`. */
   readonly pathTemplate: string;
-  /** The body as text; sent with its content type. */
-  readonly body?: string;
+  /** The body, as text or as its UTF-8 bytes; sent with its content type. */
+  readonly body?: string | Buffer;
   /** The token that goes along, as Orkes wants it. */
   readonly token?: string;
   /** Default `application/json`. */

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { HttpRequest } from "./exchange.js";
 
 const NO_HEADERS: readonly string[] = [];
@@ -31,7 +32,8 @@ export function problemOf(request: HttpRequest): string | undefined {
   if (typeof path !== "string" || !path.startsWith("/") || NOT_IN_A_PATH.test(path))
     return "the path must start with a slash and be percent-encoded";
   if (typeof method !== "string" || !TOKEN.test(method)) return "the method must be a token";
-  if (body !== undefined && typeof body !== "string") return "the body must be a string";
+  if (body !== undefined && typeof body !== "string" && !Buffer.isBuffer(body))
+    return "the body must be a string or a Buffer";
   return undefined;
 }
 

@@ -101,7 +101,7 @@ export class Executor {
         { ...entry.ids, abandoned: this.#abandoned },
         "the function goes on although its task was ended; its slot is free",
       );
-      if (events.has("taskAbandoned")) events.emit("taskAbandoned", entry.ids);
+      if (events.taskAbandoned.isHeard) events.taskAbandoned.emit(entry.ids);
     }, ABANDON_AFTER_MS);
     const settled = () => {
       this.#abandoned -= 1;

@@ -12,7 +12,7 @@ export interface HandBackOptions {
   /** Why, for the event; `undefined` when the function itself asked for it. */
   readonly reason: WorkerEvents["taskHandedBack"]["reason"] | undefined;
   /** The update as JSON: IN_PROGRESS with `callbackAfterSeconds` and the output that is to be stored. */
-  readonly body: string;
+  readonly body: Buffer;
 }
 
 /** A hand-back that a server which is there has not taken after this long is left to the response timeout, in ms. */
@@ -125,7 +125,7 @@ export class HandBack {
       const isRefusal = (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
       if (isGone(reply)) {
         log.debug({ ...entry.ids }, "the task to hand back is gone");
-        if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: reply.error.message });
+        if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: reply.error.message });
         table.leave(entry, "moot");
         return;
       }
@@ -143,8 +143,8 @@ export class HandBack {
       );
     }
     table.leave(entry, "handedBack");
-    if (options.reason !== undefined && events.has("taskHandedBack")) {
-      events.emit("taskHandedBack", { ...entry.ids, reason: options.reason });
+    if (options.reason !== undefined && events.taskHandedBack.isHeard) {
+      events.taskHandedBack.emit({ ...entry.ids, reason: options.reason });
     }
   }
 
@@ -190,13 +190,13 @@ export class HandBack {
     const options = this.#underWay.get(entry);
     // What the function left for its next call is a result as well.
     const result =
-      options?.reason === undefined ? (parseJson(options?.body ?? "") as TaskResult | undefined) : undefined;
+      options?.reason === undefined ? (parseJson(String(options?.body ?? "")) as TaskResult | undefined) : undefined;
     log.error(
       { ...entry.ids, err: error, ...(result === undefined ? {} : { result }) },
       "a task could not be handed back; the server will time it out",
     );
-    if (events.has("taskUndeliverable")) {
-      events.emit("taskUndeliverable", { ...entry.ids, attempts: 1, result, error });
+    if (events.taskUndeliverable.isHeard) {
+      events.taskUndeliverable.emit({ ...entry.ids, attempts: 1, result, error });
     }
     table.leave(entry, "undeliverable");
   }

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { inspect, types } from "node:util";
 import { isObject } from "../conductor/reply.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
@@ -155,7 +156,8 @@ export function threw(thrown: unknown): Outcome {
 /** A result as it goes over the wire. */
 export interface Parcel {
   readonly result: TaskResult;
-  readonly body: string;
+  /** As JSON. Bytes, and no text: encoded once, however often it is sent, and their number is known. */
+  readonly body: Buffer;
 }
 
 /**
@@ -194,19 +196,17 @@ export function toHandBack(
 
 function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
   let result: TaskResult;
-  let body: string;
+  let body: Buffer;
   try {
     result = make();
-    body = JSON.stringify(result);
+    body = Buffer.from(JSON.stringify(result));
   } catch (error) {
     return plainFailure(entry, unserialisable(error));
   }
-  // A character is up to three bytes of UTF-8; most bodies need no exact count.
-  if (body.length * 3 > MAX_RESULT_BYTES && Buffer.byteLength(body) > MAX_RESULT_BYTES) {
-    const bytes = Buffer.byteLength(body);
+  if (body.length > MAX_RESULT_BYTES) {
     return plainFailure(
       entry,
-      `the output is too large: ${bytes} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
+      `the output is too large: ${body.length} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
     );
   }
   return { result, body };
@@ -225,7 +225,7 @@ export function plainFailure(entry: InFlightTask, reason: string): Parcel {
     reasonForIncompletion: clip(reason, MAX_REASON_CHARACTERS),
     outputData: {},
   };
-  return { result, body: JSON.stringify(result) };
+  return { result, body: Buffer.from(JSON.stringify(result)) };
 }
 
 function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): TaskResult {

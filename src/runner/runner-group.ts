@@ -2,6 +2,7 @@ import type { Clock } from "../clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatBoard } from "../liveness/board.js";
+import type { WorkerTopics } from "../telemetry/emitter.js";
 import type { Logger } from "../telemetry/logger.js";
 import { createRepeatLog } from "../telemetry/repeat-log.js";
 import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
@@ -15,7 +16,7 @@ import { PollCoordinator } from "./poll-coordinator.js";
 import { takeOverFrom, type HeldTask, type Predecessor } from "./predecessor.js";
 import { Reclaim } from "./reclaim.js";
 import { ServerGate } from "./server-gate.js";
-import type { EventSink, Shared } from "./shared.js";
+import type { Shared } from "./shared.js";
 import { TaskRunner, type RunnerStatus } from "./task-runner.js";
 import { Successors } from "./successors.js";
 import { Upkeep } from "./upkeep.js";
@@ -27,7 +28,7 @@ export interface RunnerGroupOptions {
   readonly clock: Clock;
   /** 0 up to 1, as `Math.random`. */
   readonly random: () => number;
-  readonly events: EventSink;
+  readonly events: WorkerTopics;
   readonly log: Logger;
   readonly board: HeartbeatBoard;
   /** What a request may take beyond its hold, in ms. */

@@ -1,15 +1,9 @@
 import type { Clock } from "../clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
-import type { WorkerEventName, WorkerEvents } from "../telemetry/events.js";
+import type { WorkerTopics } from "../telemetry/emitter.js";
 import type { Logger } from "../telemetry/logger.js";
 import type { InFlightTable } from "./in-flight.js";
 import type { ServerGate } from "./server-gate.js";
-
-/** Where events go. `has` is asked first, so that an event nobody hears costs nothing. */
-export interface EventSink {
-  has(name: WorkerEventName): boolean;
-  emit<K extends WorkerEventName>(name: K, event: WorkerEvents[K]): void;
-}
 
 /** What all runners of a process have in common. */
 export interface Shared {
@@ -19,6 +13,6 @@ export interface Shared {
   readonly api: TaskApi;
   readonly gate: ServerGate;
   readonly table: InFlightTable;
-  readonly events: EventSink;
+  readonly events: WorkerTopics;
   readonly log: Logger;
 }

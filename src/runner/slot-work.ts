@@ -151,8 +151,8 @@ export class SlotWork {
   #refuseExternal(entry: InFlightTask): Promise<void> {
     const { events, log } = this.#shared;
     log.error(entry.ids, "a task's input lies in external payload storage, which this SDK does not read");
-    if (events.has("externalPayloadUsed")) {
-      events.emit("externalPayloadUsed", { ...entry.ids, operation: "READ", payloadType: "TASK_INPUT" });
+    if (events.externalPayloadUsed.isHeard) {
+      events.externalPayloadUsed.emit({ ...entry.ids, operation: "READ", payloadType: "TASK_INPUT" });
     }
     const reason = "the task's input lies in external payload storage, which this worker's SDK does not read";
     return this.#report(entry, plainFailure(entry, reason));
@@ -175,10 +175,10 @@ export class SlotWork {
   /** Gives back a task whose hand-out never reached us. */
   giveBackLost(task: Task): void {
     const { events } = this.#shared;
-    if (events.has("taskReclaimed")) {
+    if (events.taskReclaimed.isHeard) {
       const { taskId, workflowInstanceId } = task;
       const taskType = this.#config.taskDefName;
-      events.emit("taskReclaimed", { taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
+      events.taskReclaimed.emit({ taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
     }
     void this.#return(this.#enter({ task, problem: undefined }), "lost");
   }
@@ -191,7 +191,7 @@ export class SlotWork {
       { ...entry.ids, ...(reason === undefined ? {} : { reason }) },
       `a worker process died with this task; it is ${reason === undefined ? "given back" : "reported failed"}`,
     );
-    if (events.has("taskReclaimed")) events.emit("taskReclaimed", { ...entry.ids, reason: "predecessor" });
+    if (events.taskReclaimed.isHeard) events.taskReclaimed.emit({ ...entry.ids, reason: "predecessor" });
     if (reason === undefined) void this.#return(entry, "lost");
     else void this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason }));
   }
@@ -222,9 +222,9 @@ export class SlotWork {
       }
     }
     // Spelled out, here and below: spreading the ids costs a microsecond each time.
-    if (events.has("taskStarted")) {
+    if (events.taskStarted.isHeard) {
       const { taskId, workflowInstanceId, queueWaitTime: queueWaitMs } = entry.task;
-      events.emit("taskStarted", { taskType: this.#config.taskDefName, taskId, workflowInstanceId, queueWaitMs });
+      events.taskStarted.emit({ taskType: this.#config.taskDefName, taskId, workflowInstanceId, queueWaitMs });
     }
     const startedAt = clock.now();
     this.#cell.entered();
@@ -239,7 +239,7 @@ export class SlotWork {
     switch (outcome.kind) {
       case "moot":
         this.#shared.log.warn({ ...entry.ids, reason: outcome.reason }, "a running task was ended by the server");
-        if (events.has("taskMoot")) events.emit("taskMoot", { ...entry.ids, reason: outcome.reason });
+        if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: outcome.reason });
         this.#shared.table.leave(entry, "moot");
         return undefined;
       case "handBack":
@@ -308,8 +308,8 @@ export class SlotWork {
     if (outcome.kind === "failed") {
       const { terminal, reason, error } = outcome;
       log.warn({ ...entry.ids, terminal, reason }, "a task failed");
-      if (events.has("taskFailed")) {
-        events.emit("taskFailed", {
+      if (events.taskFailed.isHeard) {
+        events.taskFailed.emit({
           ...entry.ids,
           durationMs,
           terminal,
@@ -317,10 +317,10 @@ export class SlotWork {
           ...(error === undefined ? {} : { error }),
         });
       }
-    } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.has("taskExecuted")) {
+    } else if ((outcome.kind === "completed" || outcome.kind === "inProgress") && events.taskExecuted.isHeard) {
       const { taskId, workflowInstanceId } = entry.task;
       const status = outcome.kind === "completed" ? "COMPLETED" : "IN_PROGRESS";
-      events.emit("taskExecuted", {
+      events.taskExecuted.emit({
         taskType: this.#config.taskDefName,
         taskId,
         workflowInstanceId,

@@ -256,7 +256,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     }
     if (phase === "full" || phase === "paused" || phase === "outboxFull") {
       const { events } = this.#shared;
-      if (events.has("pollSkipped")) events.emit("pollSkipped", { taskType: this.config.taskDefName, reason: phase });
+      if (events.pollSkipped.isHeard) events.pollSkipped.emit({ taskType: this.config.taskDefName, reason: phase });
     }
   }
 
@@ -369,8 +369,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#pollState = afterPoll(this.#pollState, plan, { received: handOuts.length, useful, durationMs });
       this.#notBefore = clock.now() + paceMs(this.#pollState, this.config.longPollMs);
     }
-    if (events.has("pollCompleted")) {
-      events.emit("pollCompleted", { taskType, requested: plan.count, received: handOuts.length, durationMs });
+    if (events.pollCompleted.isHeard) {
+      events.pollCompleted.emit({ taskType, requested: plan.count, received: handOuts.length, durationMs });
     }
   }
 
@@ -402,6 +402,6 @@ export class TaskRunner implements ReclaimSite, PollMember {
       { taskType, err: reply.error },
       "polling failed; backing off and trying again",
     );
-    if (events.has("pollFailed")) events.emit("pollFailed", { taskType, durationMs, error: reply.error });
+    if (events.pollFailed.isHeard) events.pollFailed.emit({ taskType, durationMs, error: reply.error });
   }
 }

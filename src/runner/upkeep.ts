@@ -202,7 +202,7 @@ export class Upkeep {
       care.failures = 0;
       entry.leaseEndsAt = sentAt + care.responseTimeoutMs;
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
-      if (events.has("leaseExtended")) events.emit("leaseExtended", entry.ids);
+      if (events.leaseExtended.isHeard) events.leaseExtended.emit(entry.ids);
       return;
     }
     if (isGone(reply)) {

@@ -29,8 +29,23 @@ const EVENTS = {
 /** The names of all events. */
 export const WORKER_EVENT_NAMES = Object.keys(EVENTS) as readonly WorkerEventName[];
 
-/** Hands events to listeners. Nothing a listener does reaches the one who emits. */
+/** One kind of event. Nothing a listener does reaches the one who emits. */
+export interface Topic<E> {
+  /** Whether anybody listens: asked before an event is built, so that nobody pays for what nobody reads. */
+  readonly isHeard: boolean;
+  /**
+   * Calls the listeners of this moment, in the order in which they were added, and waits for none. Never throws: what a
+   * listener throws, or rejects with later, goes to the error callback.
+   */
+  emit(event: E): void;
+}
+
+/** Where events go. A property each, and no look into a map: several are asked for with every task. */
+export type WorkerTopics = { readonly [K in WorkerEventName]: Topic<WorkerEvents[K]> };
+
+/** Hands events to listeners. */
 export interface WorkerEmitter {
+  readonly topics: WorkerTopics;
   /**
    * Calls `listener` with every event of that name, until the returned function is called. One that was added twice is
    * called twice. Throws `TypeError` for a name that does not exist and for a listener that is no function.
@@ -38,17 +53,45 @@ export interface WorkerEmitter {
   on<K extends WorkerEventName>(name: K, listener: WorkerEventListener<K>): () => void;
   /** Forgets the listener, the one added last if it was added twice. Throws `TypeError` for a name that does not exist. */
   off<K extends WorkerEventName>(name: K, listener: WorkerEventListener<K>): void;
-  /** Whether anybody listens: asked before an event is built, so that nobody pays for what nobody reads. */
-  has(name: WorkerEventName): boolean;
-  /**
-   * Calls the listeners of this moment, in the order in which they were added, and waits for none. Never throws: what a
-   * listener throws, or rejects with later, goes to the error callback.
-   */
-  emit<K extends WorkerEventName>(name: K, event: WorkerEvents[K]): void;
 }
 
 interface Registration {
   readonly listener: (event: never) => unknown;
+}
+
+class Registrations implements Topic<unknown> {
+  isHeard = false;
+  readonly #report: (error: unknown) => void;
+  /** Replaced, never changed: an emit goes through the list it began with. */
+  #list: readonly Registration[] = [];
+
+  constructor(report: (error: unknown) => void) {
+    this.#report = report;
+  }
+
+  get list(): readonly Registration[] {
+    return this.#list;
+  }
+
+  set list(list: readonly Registration[]) {
+    this.#list = list;
+    this.isHeard = list.length > 0;
+  }
+
+  remove(index: number): void {
+    if (index >= 0) this.list = this.#list.toSpliced(index, 1);
+  }
+
+  emit(event: unknown): void {
+    for (const { listener } of this.#list) {
+      try {
+        const returned = listener(event as never);
+        if (returned !== undefined) onRejection(returned, this.#report);
+      } catch (error) {
+        this.#report(error);
+      }
+    }
+  }
 }
 
 /**
@@ -56,19 +99,6 @@ interface Registration {
  * swallowed, for there is nobody left to tell.
  */
 export function createEmitter(onListenerError: (event: WorkerEventName, error: unknown) => unknown): WorkerEmitter {
-  // Lists are replaced, never changed: an emit goes through the list it began with.
-  const registrations = new Map<string, readonly Registration[]>(WORKER_EVENT_NAMES.map((name) => [name, []]));
-
-  const listOf = (name: string): readonly Registration[] => {
-    const list = registrations.get(name);
-    if (list === undefined) {
-      throw new TypeError(`There is no event ${inspect(name)}. Events are: ${WORKER_EVENT_NAMES.join(", ")}.`);
-    }
-    return list;
-  };
-  const remove = (name: string, index: number): void => {
-    if (index >= 0) registrations.set(name, listOf(name).toSpliced(index, 1));
-  };
   const report = (name: WorkerEventName, error: unknown): void => {
     try {
       ignoreRejection(onListenerError(name, error));
@@ -76,40 +106,38 @@ export function createEmitter(onListenerError: (event: WorkerEventName, error: u
       // Nobody is left to tell.
     }
   };
+  const registrations = Object.fromEntries(
+    WORKER_EVENT_NAMES.map((name) => [
+      name,
+      new Registrations((error) => {
+        report(name, error);
+      }),
+    ]),
+  ) as Record<WorkerEventName, Registrations>;
+
+  const registrationsOf = (name: WorkerEventName): Registrations => {
+    if (!Object.hasOwn(registrations, name)) {
+      throw new TypeError(`There is no event ${inspect(name)}. Events are: ${WORKER_EVENT_NAMES.join(", ")}.`);
+    }
+    return registrations[name];
+  };
 
   return {
+    topics: registrations,
     on(name, listener) {
-      const list = listOf(name);
+      const its = registrationsOf(name);
       if (typeof listener !== "function") {
         throw new TypeError(`The listener of ${name} must be a function, got ${inspect(listener, { depth: 0 })}.`);
       }
       const registration: Registration = { listener };
-      registrations.set(name, [...list, registration]);
+      its.list = [...its.list, registration];
       return () => {
-        remove(name, listOf(name).indexOf(registration));
+        its.remove(its.list.indexOf(registration));
       };
     },
     off(name, listener) {
-      remove(
-        name,
-        listOf(name).findLastIndex((registration) => registration.listener === listener),
-      );
-    },
-    has(name) {
-      return (registrations.get(name)?.length ?? 0) > 0;
-    },
-    emit(name, event) {
-      const list = registrations.get(name);
-      if (list === undefined) return;
-      for (const { listener } of list) {
-        try {
-          onRejection(listener(event as never), (error) => {
-            report(name, error);
-          });
-        } catch (error) {
-          report(name, error);
-        }
-      }
+      const its = registrationsOf(name);
+      its.remove(its.list.findLastIndex((registration) => registration.listener === listener));
     },
   };
 }

@@ -66,11 +66,11 @@ export class ModelServer implements TaskApi {
     return { kind: "answered", value: { handOuts: taken, malformed: 0 } };
   }
 
-  async update(taskId: string, body: string): Promise<Reply<true>> {
+  async update(taskId: string, body: string | Buffer): Promise<Reply<true>> {
     const fate = await this.#travel("update");
     const failed = failure(fate, "POST", "/tasks");
     if (failed !== undefined && fate !== "lostAnswer") return failed;
-    const result = JSON.parse(body) as TaskResult;
+    const result = JSON.parse(String(body)) as TaskResult;
     if (result.extendLease === true) await this.#extend(result.taskId);
     else this.#apply(result);
     if (failed !== undefined) return failed;
@@ -78,8 +78,8 @@ export class ModelServer implements TaskApi {
     return { kind: "answered", value: true };
   }
 
-  async updateV2(body: string): Promise<Reply<HandOut | null>> {
-    const result = JSON.parse(body) as TaskResult;
+  async updateV2(body: string | Buffer): Promise<Reply<HandOut | null>> {
+    const result = JSON.parse(String(body)) as TaskResult;
     const fate = await this.#travel("update");
     const failed = failure(fate, "POST", "/tasks/update-v2");
     if (failed !== undefined && fate !== "lostAnswer") return failed;

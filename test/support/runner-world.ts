@@ -43,7 +43,7 @@ export function createWorld(workers: readonly WorkerConfig[], overrides: Partial
     api: server,
     clock,
     random: () => 0.5,
-    events,
+    events: events.topics,
     log: silentLogger,
     board: createHeartbeatBoard(workers.length),
     requestTimeoutMs: 10_000,

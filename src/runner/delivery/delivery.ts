@@ -115,7 +115,7 @@ export class Delivery implements LegacySink {
     const { events } = this.#shared;
     const shipment = this.#shipmentOf(entry, parcel, true);
     shipment.kept = kept;
-    if (events.has("taskReclaimed")) events.emit("taskReclaimed", { ...entry.ids, reason: "predecessor" });
+    if (events.taskReclaimed.isHeard) events.taskReclaimed.emit({ ...entry.ids, reason: "predecessor" });
     this.#store(shipment);
   }
 
@@ -224,10 +224,10 @@ export class Delivery implements LegacySink {
       this.#acknowledged += 1;
       if (entry.hasUnclearExtension) void this.#verify(shipment);
       else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
-      if (events.has("taskUpdated")) {
+      if (events.taskUpdated.isHeard) {
         const now = clock.now();
         // Spelled out: spreading the ids costs a microsecond.
-        events.emit("taskUpdated", {
+        events.taskUpdated.emit({
           taskType: entry.worker.taskDefName,
           taskId: entry.task.taskId,
           workflowInstanceId: entry.task.workflowInstanceId,
@@ -235,7 +235,7 @@ export class Delivery implements LegacySink {
           attemptMs: now - attemptedAt,
           attempts: shipment.attempts,
           status: parcel.result.status,
-          resultBytes: Buffer.byteLength(parcel.body),
+          resultBytes: parcel.body.length,
         });
       }
       return verdict;
@@ -247,8 +247,8 @@ export class Delivery implements LegacySink {
       this.suspect();
       this.#hooks.onLostChain(entry.worker);
     }
-    if (verdict.kind !== "askV1" && verdict.kind !== "acknowledged" && events.has("taskUpdateFailed")) {
-      events.emit("taskUpdateFailed", {
+    if (verdict.kind !== "askV1" && verdict.kind !== "acknowledged" && events.taskUpdateFailed.isHeard) {
+      events.taskUpdateFailed.emit({
         ...entry.ids,
         attemptMs: clock.now() - attemptedAt,
         attempts: shipment.attempts,
@@ -270,7 +270,7 @@ export class Delivery implements LegacySink {
     if (deadlineMs === undefined) return;
     if (shipment.deadlineMs === undefined)
       log.warn(
-        { ...entry.ids, resultBytes: Buffer.byteLength(parcel.body), deadlineMs },
+        { ...entry.ids, resultBytes: parcel.body.length, deadlineMs },
         "a result did not get through within the time for a request, while others did; it is given more",
       );
     shipment.deadlineMs = deadlineMs;
@@ -419,15 +419,15 @@ export class Delivery implements LegacySink {
       { ...entry.ids, attempts, why, result },
       "a result could not be delivered; this line is all that is left of it",
     );
-    if (!events.has("taskUndeliverable")) return;
-    events.emit("taskUndeliverable", { ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
+    if (!events.taskUndeliverable.isHeard) return;
+    events.taskUndeliverable.emit({ ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
   }
 
   #moot(shipment: Shipment, reason: string): void {
     const { log, events } = this.#shared;
     const { ids } = shipment.entry;
     log.warn({ ...ids, reason }, "the server has no use for the result: the task has ended, moved on or is gone");
-    if (events.has("taskMoot")) events.emit("taskMoot", { ...ids, reason });
+    if (events.taskMoot.isHeard) events.taskMoot.emit({ ...ids, reason });
     this.#close(shipment, "moot");
   }
 }

@@ -53,13 +53,15 @@ const NEWLINE = 0x0a;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-export function encodeLine(kind: LineKind, payload: string): Buffer {
-  const bytes = Buffer.byteLength(payload);
+export function encodeLine(kind: LineKind, text: string, body?: Buffer): Buffer {
+  const textBytes = Buffer.byteLength(text);
+  const bytes = textBytes + (body?.length ?? 0);
   const prefix = `${kind} ${bytes} `;
   const line = Buffer.allocUnsafe(prefix.length + 9 + bytes + 1);
   line.write(prefix, 0, "latin1");
   const start = prefix.length + 9;
-  line.write(payload, start, "utf8");
+  line.write(text, start, "utf8");
+  body?.copy(line, start + textBytes);
   const sum = checksum(prefix, line.subarray(start, start + bytes));
   line.write(`${sum} `, prefix.length, "latin1");
   line[line.length - 1] = NEWLINE;
@@ -70,8 +72,8 @@ export function encodeHeader(header: JournalHeader): Buffer {
   return encodeLine("h", JSON.stringify(header));
 }
 
-export function encodeResult(meta: ResultMeta, body: string): Buffer {
-  return encodeLine("p", `${JSON.stringify(meta)}\t${body}`);
+export function encodeResult(meta: ResultMeta, body: Buffer): Buffer {
+  return encodeLine("p", `${JSON.stringify(meta)}\t`, body);
 }
 
 export function encodeStrike(n: number): Buffer {
@@ -117,8 +119,8 @@ export function decodeMeta(payload: Buffer): ResultMeta | undefined {
 }
 
 /** The body in a payload of kind `p`. */
-export function bodyOf(payload: Buffer): string {
-  return payload.toString("utf8", payload.indexOf(TAB) + 1);
+export function bodyOf(payload: Buffer): Buffer {
+  return payload.subarray(payload.indexOf(TAB) + 1);
 }
 
 function checksum(prefix: string, payload: Buffer): string {

@@ -185,7 +185,7 @@ function parcelOf(line: Buffer): Parcel | undefined {
   const decoded = decodeLine(line);
   if (decoded?.kind !== "p") return undefined;
   const body = bodyOf(decoded.payload);
-  const result = parseJson(body);
+  const result = parseJson(body.toString("utf8"));
   return isObject(result) ? { result: result as unknown as TaskResult, body } : undefined;
 }
 

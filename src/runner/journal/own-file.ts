@@ -337,14 +337,14 @@ export class OwnFile {
 
 class Kept implements KeptResult {
   readonly meta: ResultMeta;
-  readonly body: string;
+  readonly body: Buffer;
   readonly strike: () => void;
   synced: Promise<void> | undefined = undefined;
   isOnDisk = false;
   /** On disk. */
   bytes = 0;
 
-  constructor(meta: ResultMeta, body: string, strike: () => void) {
+  constructor(meta: ResultMeta, body: Buffer, strike: () => void) {
     this.meta = meta;
     this.body = body;
     this.strike = strike;

@@ -51,14 +51,23 @@ export class ErrorSeries {
 export class RequestSeries {
   readonly #family: HistogramFamily;
   readonly #known = new Map<string, Map<string, Map<number, Histogram>>>();
+  /** Under load nearly all are of one kind. */
+  #last:
+    | { readonly method: string; readonly pathTemplate: string; readonly status: number; readonly of: Histogram }
+    | undefined;
 
   constructor(family: HistogramFamily) {
     this.#family = family;
   }
 
   observe(method: string, pathTemplate: string, status: number, durationMs: number): void {
-    const known = this.#known.get(pathTemplate)?.get(method)?.get(status);
-    (known ?? this.#add(method, pathTemplate, status)).observe(durationMs / 1000);
+    let last = this.#last;
+    if (last?.pathTemplate !== pathTemplate || last.status !== status || last.method !== method) {
+      const known = this.#known.get(pathTemplate)?.get(method)?.get(status);
+      last = { method, pathTemplate, status, of: known ?? this.#add(method, pathTemplate, status) };
+      this.#last = last;
+    }
+    last.of.observe(durationMs / 1000);
   }
 
   #add(method: string, pathTemplate: string, status: number): Histogram {

@@ -69,8 +69,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     fault: 27,
     test: VALUES,
     file: "runner/outcome.ts",
-    code: "if (body.length * 3 > MAX_RESULT_BYTES && ",
-    broken: "if (body.length < 0 && ",
+    code: "if (body.length > MAX_RESULT_BYTES)",
+    broken: "if (body.length < 0)",
   },
   {
     name: "What is in flight is ended before the process",
@@ -105,8 +105,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     shape: "a listener misbehaves: it throws",
     test: LISTENERS,
     file: "telemetry/emitter.ts",
-    code: "        } catch (error) {\n          report(name, error);",
-    broken: "        } catch (error) {\n          throw error;",
+    code: "      } catch (error) {\n        this.#report(error);",
+    broken: "      } catch (error) {\n        throw error;",
   },
   {
     name: "What a logger throws stops at the logger",

@@ -47,7 +47,7 @@ function createWorld(registrations: readonly TaskDefRegistration[], existing: re
     const fault = await world.fault?.(request);
     if (fault !== undefined) return fault;
     if (request.method === "POST") {
-      for (const definition of JSON.parse(request.body!) as TaskDef[]) defs.set(definition.name, definition);
+      for (const definition of JSON.parse(String(request.body)) as TaskDef[]) defs.set(definition.name, definition);
       return answered(200);
     }
     const name = decodeURIComponent(request.path.split("/").at(-1)!);

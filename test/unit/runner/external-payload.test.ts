@@ -15,7 +15,7 @@ test("a task whose input lies in external storage is failed for good before its 
   const bodies: string[] = [];
   const world = createScriptedWorld([workerConfig("t", () => (runs++, {}))], (model) => ({
     update: (taskId, body) => {
-      bodies.push(body);
+      bodies.push(String(body));
       return model.update(taskId, body);
     },
   }));

@@ -58,7 +58,7 @@ export async function drain(world: World, drainTimeoutMs = 25_000) {
   return { ...report, tookMs: world.clock.now() - startedAt };
 }
 
-export const parse = (body: string) => JSON.parse(body) as TaskResult;
+export const parse = (body: string | Buffer) => JSON.parse(String(body)) as TaskResult;
 export const answered = <T>(value: T): Reply<T> => ({ kind: "answered", value });
 
 /** An answer that refuses; without `said`, not in Conductor's own words. */

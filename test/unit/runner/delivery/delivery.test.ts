@@ -32,7 +32,7 @@ describe("a result is delivered", () => {
     const bodies: string[] = [];
     const world = createScriptedWorld([workerConfig("t", () => ({ n: 1 }))], (model) => ({
       update: async (taskId, body) => {
-        bodies.push(body);
+        bodies.push(String(body));
         await world.sleep(1);
         return bodies.length === 1 ? reply : model.update(taskId, body);
       },
@@ -160,7 +160,7 @@ describe("a result that the server does not take", () => {
   });
 
   test("does not hold up the others, and ends as a failure that carries the server's words", async () => {
-    const isPoison = (body: string) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
+    const isPoison = (body: string | Buffer) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
     const boom = refused(500, "cannot read the output", { retryable: false });
     const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
       update: (taskId, body) => (isPoison(body) ? Promise.resolve(boom) : model.update(taskId, body)),
@@ -180,7 +180,7 @@ describe("a result that the server does not take", () => {
   });
 
   test("by a gateway alone, while others are taken, becomes a failure after a few tries that names the status", async () => {
-    const isRefused = (body: string) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
+    const isRefused = (body: string | Buffer) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
     const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
       update: (taskId, body) => (isRefused(body) ? Promise.resolve(refused(405)) : model.update(taskId, body)),
       updateV2: (body) => (isRefused(body) ? Promise.resolve(refused(405)) : model.updateV2(body)),

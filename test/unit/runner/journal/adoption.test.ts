@@ -58,7 +58,7 @@ describe("the journal of a dead process", () => {
         const taskId = `task-${n}`;
         const result = { taskId, workflowInstanceId: "wf-1", workerId: "w", status: "COMPLETED", outputData: { n } };
         const ids = { taskType: "t", taskId, workflowInstanceId: "wf-1" };
-        return [ids, "old", 1, { result, body: JSON.stringify(result) }];
+        return [ids, "old", 1, { result, body: Buffer.from(JSON.stringify(result)) }];
       }),
     );
     expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true }]);

@@ -163,7 +163,7 @@ function worldAfter(taskIds: readonly string[], server: (taskId: string) => Repl
   const world = worldWith(journal, (model) => ({
     get: (taskId) => Promise.resolve(server(taskId)),
     update: (_taskId, body) => {
-      updates.push(body);
+      updates.push(String(body));
       return Promise.resolve(answered<true>(true));
     },
     ...script(model),
@@ -181,7 +181,7 @@ describe("a result that a dead process left", () => {
     const updated = record(world, "taskUpdated");
     world.group.start();
     await world.clock.advanceAsync(100);
-    expect(updates).toEqual([parcelOf("a", { by: "old" }).body]);
+    expect(updates).toEqual([String(parcelOf("a", { by: "old" }).body)]);
     expect(reclaimed).toEqual([{ taskType: "t", taskId: "a", workflowInstanceId: "wf-1", reason: "predecessor" }]);
     expect(updated).toMatchObject([{ taskId: "a", status: "COMPLETED" }]);
     expect(journal.story).toEqual(["strike a"]);
@@ -225,7 +225,7 @@ describe("a result that a dead process left", () => {
       () => asOf({ ...stillOurs, pollCount }),
       () => ({
         update: (_taskId, body) => {
-          updates.push(body);
+          updates.push(String(body));
           pollCount = 2;
           return Promise.resolve(lostAnswer());
         },

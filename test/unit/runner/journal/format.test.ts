@@ -9,6 +9,7 @@ import {
   encodeResult,
   encodeStrike,
   MAX_LINE_BYTES,
+  type ResultMeta,
 } from "../../../../src/runner/journal/format.js";
 import { scan } from "../../../../src/runner/journal/scan.js";
 import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "./support.js";
@@ -33,7 +34,7 @@ function play(operations: readonly fc.Arbitrary<never>[] | readonly unknown[]) {
       n += 1;
       const taskId = each.taskId ?? "";
       const body = JSON.stringify({ taskId, outputData: each.output });
-      lines.push(encodeResult(metaOf(n, taskId), body));
+      lines.push(resultLine(metaOf(n, taskId), body));
       live.set(n, { taskId, body });
     } else {
       lines.push(encodeStrike(each.n ?? 0));
@@ -44,12 +45,16 @@ function play(operations: readonly fc.Arbitrary<never>[] | readonly unknown[]) {
   return { lines, states };
 }
 
+function resultLine(meta: ResultMeta, body: string): Buffer {
+  return encodeResult(meta, Buffer.from(body));
+}
+
 function found(bytes: Buffer) {
   const { live } = scanBytes(bytes);
   const results = new Map<number, { taskId: string; body: string }>();
   for (const [n, { meta, offset, length }] of live) {
     const decoded = decodeLine(bytes.subarray(offset, offset + length));
-    results.set(n, { taskId: meta.taskId, body: bodyOf(decoded!.payload) });
+    results.set(n, { taskId: meta.taskId, body: String(bodyOf(decoded!.payload)) });
   }
   return results;
 }
@@ -88,7 +93,7 @@ describe("a journal", () => {
         fc.array(fc.json(), { minLength: 1, maxLength: 8 }),
         fc.array(damage, { minLength: 1, maxLength: 3 }),
         (bodies, damages) => {
-          const lines = [encodeHeader(headerOf()), ...bodies.map((body, i) => encodeResult(metaOf(i + 1), body))];
+          const lines = [encodeHeader(headerOf()), ...bodies.map((body, i) => resultLine(metaOf(i + 1), body))];
           const original = Buffer.concat(lines);
           const bytes = Buffer.from(original);
           for (const { at, bytes: wrong } of damages) Buffer.from(wrong).copy(bytes, at % bytes.length);
@@ -120,16 +125,12 @@ describe("a journal", () => {
 
   test("with results larger than what is read at once", () => {
     const big = JSON.stringify({ text: "ä".repeat(700_000) });
-    const bytes = Buffer.concat([
-      encodeHeader(headerOf()),
-      encodeResult(metaOf(1), big),
-      encodeResult(metaOf(2), "{}"),
-    ]);
+    const bytes = Buffer.concat([encodeHeader(headerOf()), resultLine(metaOf(1), big), resultLine(metaOf(2), "{}")]);
     expect([...found(bytes).values()].map(({ body }) => body)).toEqual([big, "{}"]);
   });
 
   test("with a line longer than there are: what comes after it is found", () => {
-    const tail = Buffer.concat([Buffer.from("\n"), encodeResult(metaOf(1), "{}")]);
+    const tail = Buffer.concat([Buffer.from("\n"), resultLine(metaOf(1), "{}")]);
     const total = MAX_LINE_BYTES + 10;
     const result = scan((buffer, position) => {
       if (position >= total) return tail.copy(buffer, 0, position - total);
@@ -143,7 +144,7 @@ describe("a journal", () => {
 });
 
 test("a result's line has what it belongs to, and the body verbatim", () => {
-  const line = encodeResult(metaOf(7), `{"a":"tab\\tbreak\\n"}`);
+  const line = resultLine(metaOf(7), `{"a":"tab\\tbreak\\n"}`);
   expect(line.toString()).toMatch(/^p \d+ [0-9a-f]{8} \{"n":7,.*\}\t\{"a":"tab\\tbreak\\n"\}\n$/);
   expect(decodeMeta(decodeLine(line.subarray(0, -1))!.payload)).toEqual(metaOf(7));
 });

@@ -54,7 +54,7 @@ describe("the journal of this process", () => {
       pollCount: 3,
       retryCount: 2,
     });
-    expect(bytes.toString("utf8", place!.offset, place!.offset + place!.length)).toContain(parcel.body);
+    expect(bytes.toString("utf8", place!.offset, place!.offset + place!.length)).toContain(String(parcel.body));
   });
 
   test.each([

@@ -43,7 +43,7 @@ test("a metric has at most 50 different exceptions, over all task types, and the
   await attachMetrics({ events, status: source.status }, registry);
   const fail = (taskType: string, name: string) => {
     const error = Object.assign(new Error("x"), { name });
-    events.emit("taskFailed", { ...IDS, taskType, durationMs: 1, terminal: false, reason: "no", error });
+    events.topics.taskFailed.emit({ ...IDS, taskType, durationMs: 1, terminal: false, reason: "no", error });
   };
   for (let i = 0; i < 1_000; i += 1) fail(i % 2 === 0 ? "t" : "u", `E${i}`);
   fail("t", "E0");
@@ -77,8 +77,9 @@ test("another metric has a bound of its own", async () => {
   const source = createSource();
   await attachMetrics(source, registry);
   const errorOf = (i: number) => Object.assign(new Error("x"), { name: `E${i}` });
-  for (let i = 0; i < 60; i += 1) source.events.emit("uncaughtError", { kind: "uncaughtException", error: errorOf(i) });
-  source.events.emit("pollFailed", { taskType: "t", durationMs: 1, error: errorOf(59) });
+  for (let i = 0; i < 60; i += 1)
+    source.events.topics.uncaughtError.emit({ kind: "uncaughtException", error: errorOf(i) });
+  source.events.topics.pollFailed.emit({ taskType: "t", durationMs: 1, error: errorOf(59) });
   const text = await registry.metrics();
   expect(text).toContain('thread_uncaught_exceptions_total{exception="other"} 10');
   expect(text).toContain('task_poll_error_total{taskType="t",exception="E59"} 1');
@@ -102,6 +103,6 @@ test("a task type may have any signs; the text stays readable", async () => {
   const registry = new Registry();
   const source = createSource();
   await attachMetrics(source, registry);
-  source.events.emit("taskStarted", { ...IDS, taskType: 'a"b\\c\nd', queueWaitMs: 0 });
+  source.events.topics.taskStarted.emit({ ...IDS, taskType: 'a"b\\c\nd', queueWaitMs: 0 });
   expect(await registry.metrics()).toContain('task_execution_started_total{taskType="a\\"b\\\\c\\nd"} 1');
 });

@@ -22,24 +22,24 @@ const lost = new ConductorError({
   retryable: true,
 });
 const pollFailed = ({ events }: Source) => {
-  events.emit("pollFailed", { taskType: "t", durationMs: 700, error: lost });
+  events.topics.pollFailed.emit({ taskType: "t", durationMs: 700, error: lost });
 };
 const pollCompleted = ({ events }: Source) => {
-  events.emit("pollCompleted", { taskType: "t", requested: 1, received: 0, durationMs: 2_000 });
+  events.topics.pollCompleted.emit({ taskType: "t", requested: 1, received: 0, durationMs: 2_000 });
 };
 const taskFailed = ({ events }: Source) => {
   const failure = { ...IDS, durationMs: 3_000, terminal: false, reason: "no" };
-  events.emit("taskFailed", { ...failure, error: new TypeError("id-1 is odd") });
-  events.emit("taskFailed", failure);
+  events.topics.taskFailed.emit({ ...failure, error: new TypeError("id-1 is odd") });
+  events.topics.taskFailed.emit(failure);
 };
 const updated = ({ events }: Source) => {
   const update = { ...IDS, durationMs: 9_000, attemptMs: 20, attempts: 2, status: "COMPLETED" };
-  events.emit("taskUpdated", { ...update, resultBytes: 512 });
+  events.topics.taskUpdated.emit({ ...update, resultBytes: 512 });
 };
 const updateFailed =
   (then: "retry" | "moot" | "refused", isLost: boolean) =>
   ({ events }: Source) => {
-    events.emit("taskUpdateFailed", { ...IDS, attemptMs: 4, attempts: 1, error: lost, then, isLost });
+    events.topics.taskUpdateFailed.emit({ ...IDS, attemptMs: 4, attempts: 1, error: lost, then, isLost });
   };
 const status = (overrides: Parameters<typeof createSource>[0]) => (source: Source) => {
   Object.assign(source, { now: { ...source.now, ...overrides } });
@@ -56,7 +56,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
     lines: ['task_poll_total{taskType="t"} 2'],
   },
   task_execution_started_total: {
-    drive: ({ events }) => events.emit("taskStarted", { ...IDS, queueWaitMs: 1 }),
+    drive: ({ events }) => events.topics.taskStarted.emit({ ...IDS, queueWaitMs: 1 }),
     lines: ['task_execution_started_total{taskType="t"} 1'],
   },
   task_poll_error_total: {
@@ -92,7 +92,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   task_execution_queue_full_total: {
     drive: ({ events }) => {
       for (const reason of ["full", "paused", "outboxFull"] as const) {
-        events.emit("pollSkipped", { taskType: "t", reason });
+        events.topics.pollSkipped.emit({ taskType: "t", reason });
       }
     },
     lines: ['task_execution_queue_full_total{taskType="t"} 1'],
@@ -100,17 +100,19 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   task_paused_total: {
     drive: ({ events }) => {
       for (const reason of ["full", "paused", "outboxFull"] as const) {
-        events.emit("pollSkipped", { taskType: "t", reason });
+        events.topics.pollSkipped.emit({ taskType: "t", reason });
       }
     },
     lines: ['task_paused_total{taskType="t"} 1'],
   },
   thread_uncaught_exceptions_total: {
-    drive: ({ events }) => events.emit("uncaughtError", { kind: "uncaughtException", error: new RangeError("far") }),
+    drive: ({ events }) =>
+      events.topics.uncaughtError.emit({ kind: "uncaughtException", error: new RangeError("far") }),
     lines: ['thread_uncaught_exceptions_total{exception="RangeError"} 1'],
   },
   external_payload_used_total: {
-    drive: ({ events }) => events.emit("externalPayloadUsed", { ...IDS, operation: "READ", payloadType: "TASK_INPUT" }),
+    drive: ({ events }) =>
+      events.topics.externalPayloadUsed.emit({ ...IDS, operation: "READ", payloadType: "TASK_INPUT" }),
     lines: ['external_payload_used_total{entityName="t",operation="READ",payloadType="TASK_INPUT"} 1'],
   },
   task_poll_time_seconds: {
@@ -125,7 +127,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   },
   task_execute_time_seconds: {
     drive: (source) => {
-      source.events.emit("taskExecuted", { ...IDS, durationMs: 250, status: "COMPLETED" });
+      source.events.topics.taskExecuted.emit({ ...IDS, durationMs: 250, status: "COMPLETED" });
       taskFailed(source);
     },
     lines: [
@@ -146,8 +148,8 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   http_api_client_request_seconds: {
     drive: ({ events }) => {
       const request = { lane: "main", method: "POST", pathTemplate: "/tasks" } as const;
-      events.emit("requestEnded", { ...request, status: 503, durationMs: 500 });
-      events.emit("requestEnded", { ...request, status: 0, durationMs: 10_000 });
+      events.topics.requestEnded.emit({ ...request, status: 503, durationMs: 500 });
+      events.topics.requestEnded.emit({ ...request, status: 0, durationMs: 10_000 });
     },
     lines: [
       'http_api_client_request_seconds_sum{method="POST",uri="/tasks",status="503"} 0.5',
@@ -179,7 +181,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   worker_tasks_in_flight: { drive: status({ inFlight: 12 }), lines: ["worker_tasks_in_flight 12"] },
   task_queue_wait_seconds: {
     drive: ({ events }) => {
-      for (const queueWaitMs of [45_000, -20, NaN, Infinity]) events.emit("taskStarted", { ...IDS, queueWaitMs });
+      for (const queueWaitMs of [45_000, -20, NaN, Infinity]) events.topics.taskStarted.emit({ ...IDS, queueWaitMs });
     },
     lines: [
       'task_queue_wait_seconds_sum{taskType="t"} 45',
@@ -197,7 +199,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   task_hand_back_total: {
     drive: ({ events }) => {
       for (const reason of ["surplus", "paused", "stopping", "notOurs", "lost"] as const) {
-        events.emit("taskHandedBack", { ...IDS, reason });
+        events.topics.taskHandedBack.emit({ ...IDS, reason });
       }
     },
     lines: ["surplus", "paused", "stopping", "notOurs", "lost"].map(
@@ -206,8 +208,8 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   },
   task_reclaim_total: {
     drive: ({ events }) => {
-      events.emit("taskReclaimed", { ...IDS, reason: "lostAnswer" });
-      events.emit("taskReclaimed", { ...IDS, reason: "predecessor" });
+      events.topics.taskReclaimed.emit({ ...IDS, reason: "lostAnswer" });
+      events.topics.taskReclaimed.emit({ ...IDS, reason: "predecessor" });
     },
     lines: [
       'task_reclaim_total{taskType="t",reason="lostAnswer"} 1',
@@ -215,25 +217,25 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
     ],
   },
   task_moot_total: {
-    drive: ({ events }) => events.emit("taskMoot", { ...IDS, reason: "gone" }),
+    drive: ({ events }) => events.topics.taskMoot.emit({ ...IDS, reason: "gone" }),
     lines: ['task_moot_total{taskType="t"} 1'],
   },
   task_undeliverable_total: {
-    drive: ({ events }) => events.emit("taskUndeliverable", { ...IDS, attempts: 1, result: {}, error: lost }),
+    drive: ({ events }) => events.topics.taskUndeliverable.emit({ ...IDS, attempts: 1, result: {}, error: lost }),
     lines: ['task_undeliverable_total{taskType="t"} 1'],
   },
   task_abandoned_total: {
-    drive: ({ events }) => events.emit("taskAbandoned", IDS),
+    drive: ({ events }) => events.topics.taskAbandoned.emit(IDS),
     lines: ['task_abandoned_total{taskType="t"} 1'],
   },
   task_lease_extension_total: {
-    drive: ({ events }) => events.emit("leaseExtended", IDS),
+    drive: ({ events }) => events.topics.leaseExtended.emit(IDS),
     lines: ['task_lease_extension_total{taskType="t"} 1'],
   },
   http_connection_generation_total: {
     drive: ({ events }) => {
-      events.emit("connectionsRecycled", { reason: "age" });
-      events.emit("connectionsRecycled", { reason: "suspicion" });
+      events.topics.connectionsRecycled.emit({ reason: "age" });
+      events.topics.connectionsRecycled.emit({ reason: "suspicion" });
     },
     lines: [
       'http_connection_generation_total{reason="age"} 1',
@@ -242,15 +244,15 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   },
   http_deadline_exceeded_total: {
     drive: ({ events }) => {
-      events.emit("deadlineExceeded", { lane: "poll" });
-      events.emit("deadlineExceeded", { lane: "main" });
+      events.topics.deadlineExceeded.emit({ lane: "poll" });
+      events.topics.deadlineExceeded.emit({ lane: "main" });
     },
     lines: ['http_deadline_exceeded_total{lane="poll"} 1', 'http_deadline_exceeded_total{lane="main"} 1'],
   },
   worker_stall_total: {
     drive: ({ events }) => {
-      events.emit("stalled", { taskType: "t, u", reason: "loop", stalledMs: 1 });
-      events.emit("stalled", { taskType: "t", reason: "request", stalledMs: 1 });
+      events.topics.stalled.emit({ taskType: "t, u", reason: "loop", stalledMs: 1 });
+      events.topics.stalled.emit({ taskType: "t", reason: "request", stalledMs: 1 });
     },
     lines: ['worker_stall_total{reason="loop"} 1', 'worker_stall_total{reason="request"} 1'],
   },

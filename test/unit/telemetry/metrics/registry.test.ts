@@ -6,10 +6,10 @@ import { createSource, IDS, linesOf, loadOtherCopy, runnerStatus } from "./suppo
 
 type Source = ReturnType<typeof createSource>;
 const execute = ({ events }: Source, durationMs: number) => {
-  events.emit("taskExecuted", { ...IDS, durationMs, status: "COMPLETED" });
+  events.topics.taskExecuted.emit({ ...IDS, durationMs, status: "COMPLETED" });
 };
 const start = ({ events }: Source) => {
-  events.emit("taskStarted", { ...IDS, queueWaitMs: 0 });
+  events.topics.taskStarted.emit({ ...IDS, queueWaitMs: 0 });
 };
 const STARTED = "task_execution_started_total";
 

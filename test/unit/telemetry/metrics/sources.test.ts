@@ -106,7 +106,7 @@ test("a state that cannot be read costs its gauges and not the scrape", async ()
   };
   await attachMetrics({ events: source.events, status }, registry);
   isBroken = true;
-  source.events.emit("taskStarted", { ...IDS, queueWaitMs: 0 });
+  source.events.topics.taskStarted.emit({ ...IDS, queueWaitMs: 0 });
   const text = await registry.metrics();
   expect(text).toContain('task_execution_started_total{taskType="t"} 1');
   expect(linesOf(text, "worker_tasks_in_flight")).toEqual([]);
