@@ -11,8 +11,8 @@ const SLOWEST_TASKS_PER_SECOND = 100;
 /** The stub server, in its own process. */
 export interface Stub {
   readonly serverUrl: string;
-  /** Preloads tasks; `drained` resolves when the last of them was updated. */
-  load(tasks: number): Promise<{ drained: Promise<DrainReport> }>;
+  /** Preloads tasks of a type; `drained` resolves when the last of them was updated. One load at a time. */
+  load(taskType: string, tasks: number): Promise<{ drained: Promise<DrainReport> }>;
   close(): Promise<void>;
 }
 
@@ -23,14 +23,14 @@ export async function startStub(): Promise<Stub> {
   const tell = (command: StubCommand) => child.process.send(command);
   return {
     serverUrl: `http://127.0.0.1:${listening.port}/api`,
-    async load(tasks) {
+    async load(taskType, tasks) {
       const loaded = nextMessage(child, "the stub server", isReport("loaded"), CHILD_BOUND_MS);
-      tell({ kind: "load", tasks });
-      await loaded;
       const boundMs = CHILD_BOUND_MS + (tasks / SLOWEST_TASKS_PER_SECOND) * 1_000;
       const drained = nextMessage(child, `the last of ${tasks} updates`, isReport("drained"), boundMs);
       // Whoever fails first is reported; this must not become an unhandled rejection meanwhile.
       drained.catch(() => {});
+      tell({ kind: "load", taskType, tasks });
+      await loaded;
       return { drained };
     },
     async close() {
@@ -40,26 +40,63 @@ export async function startStub(): Promise<Stub> {
   };
 }
 
+/** A client in a process of its own. */
+export interface Client {
+  /** What it took since it was started: CPU time, and the most memory. */
+  cost(): Promise<Cost>;
+  /** Lets it drain tasks of a type, its own by default. Throws when it fails. */
+  drain(tasks: number, ofType?: string): Promise<DrainReport>;
+  /** Stops it as its user would, and resolves with what it took until then. */
+  stop(): Promise<Cost>;
+  /** Ends its process. */
+  end(): Promise<void>;
+}
+
+/** What a client's process took. */
+export interface Cost {
+  readonly cpuUs: number;
+  readonly peakRssMb: number;
+}
+
+/** Starts a client in a fresh process, polling for tasks of one type. */
+export async function startClient(name: string, stub: Stub, taskType: string, concurrency: number): Promise<Client> {
+  const child = spawnChild(`clients/${name}.mjs`, []);
+  const named = async <T>(promise: Promise<T>): Promise<T> => {
+    try {
+      return await promise;
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
+  const ask = async (kind: "cost" | "stop"): Promise<Cost> => {
+    const answered = nextMessage(child, `${name} to answer ${kind}`, isMessage("measured"), CHILD_BOUND_MS);
+    child.process.send({ kind });
+    return named(answered);
+  };
+  await named(nextMessage(child, `${name} to be ready`, isMessage("ready"), CHILD_BOUND_MS));
+  child.process.send({ kind: "start", options: { serverUrl: stub.serverUrl, taskType, concurrency } });
+  return {
+    cost: () => ask("cost"),
+    stop: () => ask("stop"),
+    async drain(tasks, ofType = taskType) {
+      const { drained } = await stub.load(ofType, tasks);
+      return named(Promise.race([drained, child.failed]));
+    },
+    async end() {
+      child.process.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
 /** Lets one client, in a fresh process, drain `tasks` tasks. Throws when it fails. */
-export async function measure(client: string, stub: Stub, tasks: number, concurrency: number): Promise<Measurement> {
-  const { drained } = await stub.load(tasks);
-  const child = spawnChild(`clients/${client}.mjs`, []);
+export async function measure(name: string, stub: Stub, tasks: number, concurrency: number): Promise<Measurement> {
+  const client = await startClient(name, stub, TASK_TYPE_NAME, concurrency);
   try {
-    await nextMessage(child, `${client} to be ready`, isMessage("ready"), CHILD_BOUND_MS);
-    child.process.send({
-      kind: "start",
-      options: { serverUrl: stub.serverUrl, taskType: TASK_TYPE_NAME, concurrency },
-    });
-    const report = await Promise.race([drained, child.failed]);
-    const measured = nextMessage(child, `${client} to stop`, isMessage("measured"), CHILD_BOUND_MS);
-    child.process.send({ kind: "stop" });
-    const { cpuUs, peakRssMb } = await measured;
-    return { ...report, tasks, cpuUs, peakRssMb };
-  } catch (error) {
-    throw new Error(`${client}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    const report = await client.drain(tasks);
+    return { ...report, tasks, ...(await client.stop()) };
   } finally {
-    child.process.kill("SIGKILL");
-    await child.exited;
+    await client.end();
   }
 }
 

@@ -6,18 +6,17 @@
  * SQL queues do; `update-v2` waits up to 100 ms for a follow-up. Answers are chunked, as Tomcat's are.
  */
 import net from "node:net";
-import { TASK_TYPE_NAME as TASK_TYPE } from "./report.js";
 
 /** What the parent may ask. */
 export type StubCommand =
-  /** Forget everything and preload this many tasks of the benchmark's type. */
-  { readonly kind: "load"; readonly tasks: number } | { readonly kind: "close" };
+  /** Forget all tasks of this type, and preload as many as this. */
+  { readonly kind: "load"; readonly taskType: string; readonly tasks: number } | { readonly kind: "close" };
 
 /** What the stub reports. */
 export type StubReport =
   | { readonly kind: "listening"; readonly port: number }
   | { readonly kind: "loaded" }
-  /** The last task was updated. */
+  /** The last task of a load was updated. */
   | ({ readonly kind: "drained" } & DrainReport);
 
 /** One drained load. */
@@ -37,21 +36,19 @@ export interface DrainReport {
 const STEP_MS = 100;
 const MAX_POLL_TIMEOUT_MS = 5_000;
 
-/** Task ids are UUIDs whose last group is the task's number. */
+/** Task ids are UUIDs whose last group is the number of the load, in 4 digits, and of the task, in 8. */
 const TASK_ID_PREFIX = "5f9c2a4e-6b1d-4c3a-9e70-";
 const WORKFLOW_ID_PREFIX = "c81e728d-9d4c-4f63-8f06-";
 
-const [TASK_HEAD, TASK_MIDDLE, TASK_TAIL] = taskParts();
-
 /** A task as a real poll answers it, in three parts: between them go the workflow's id and the task's. */
-function taskParts(): readonly [string, string, string] {
+function taskParts(taskType: string): readonly [string, string, string] {
   const nowMs = Date.now();
   const definition = {
     createTime: nowMs,
     createdBy: "",
     updatedBy: "",
     accessPolicy: {},
-    name: TASK_TYPE,
+    name: taskType,
     description: "Does nothing",
     retryCount: 3,
     timeoutSeconds: 0,
@@ -68,14 +65,14 @@ function taskParts(): readonly [string, string, string] {
     backoffScaleFactor: 1,
   };
   const json = JSON.stringify({
-    taskType: TASK_TYPE,
+    taskType,
     status: "IN_PROGRESS",
     inputData: { name: "world" },
     referenceTaskName: "noop_ref",
     retryCount: 0,
     seq: 1,
     pollCount: 1,
-    taskDefName: TASK_TYPE,
+    taskDefName: taskType,
     scheduledTime: nowMs,
     startTime: nowMs,
     endTime: 0,
@@ -91,7 +88,7 @@ function taskParts(): readonly [string, string, string] {
     callbackAfterSeconds: 0,
     outputData: {},
     workflowTask: {
-      name: TASK_TYPE,
+      name: taskType,
       taskReferenceName: "noop_ref",
       inputParameters: { name: "${workflow.input.name}" },
       type: "SIMPLE",
@@ -114,14 +111,17 @@ function taskParts(): readonly [string, string, string] {
   return [parts[0] ?? "", parts[1] ?? "", parts[2] ?? ""];
 }
 
-function taskJson(index: number): string {
-  const group = index.toString(16).padStart(12, "0");
-  return `${TASK_HEAD}${WORKFLOW_ID_PREFIX}${group}${TASK_MIDDLE}${TASK_ID_PREFIX}${group}${TASK_TAIL}`;
-}
+let requests = 0;
+let connections = 0;
 
-/** A load of tasks and how far it is. */
+/** A load of tasks of one type, and how far it is. */
 class Load {
+  readonly taskType: string;
+  readonly #parts: readonly [string, string, string];
+  readonly #number: string;
   readonly #total: number;
+  readonly #requestsBefore = requests;
+  readonly #connectionsBefore = connections;
   /** Numbers of tasks that were handed back. */
   readonly #handedBack: number[] = [];
   readonly #updated: Uint8Array;
@@ -129,11 +129,12 @@ class Load {
   #distinctUpdates = 0;
   #startedMs: number | undefined;
   #cpuAtStart = process.cpuUsage();
-  repeatedUpdates = 0;
-  requests = 0;
-  connections = 0;
+  #repeatedUpdates = 0;
 
-  constructor(total: number) {
+  constructor(taskType: string, number: number, total: number) {
+    this.taskType = taskType;
+    this.#parts = taskParts(taskType);
+    this.#number = number.toString(16).padStart(4, "0");
     this.#total = total;
     this.#updated = new Uint8Array(total);
   }
@@ -148,7 +149,7 @@ class Load {
     while (taken.length < count) {
       const index = this.#handedBack.shift() ?? (this.#next < this.#total ? this.#next++ : undefined);
       if (index === undefined) break;
-      taken.push(taskJson(index));
+      taken.push(this.json(index));
     }
     if (taken.length > 0 && this.#startedMs === undefined) {
       this.#startedMs = performance.now();
@@ -157,11 +158,14 @@ class Load {
     return taken;
   }
 
-  /** The number behind a task's id; `undefined` when it is none of ours. */
-  find(taskId: unknown): number | undefined {
-    if (typeof taskId !== "string" || !taskId.startsWith(TASK_ID_PREFIX)) return undefined;
-    const index = Number.parseInt(taskId.slice(TASK_ID_PREFIX.length), 16);
-    return index < this.#next ? index : undefined;
+  json(index: number): string {
+    const group = this.#number + index.toString(16).padStart(8, "0");
+    const [head, middle, tail] = this.#parts;
+    return `${head}${WORKFLOW_ID_PREFIX}${group}${middle}${TASK_ID_PREFIX}${group}${tail}`;
+  }
+
+  wasHandedOut(index: number): boolean {
+    return index < this.#next;
   }
 
   handBack(index: number): void {
@@ -171,7 +175,7 @@ class Load {
   /** The report, when this was the last one. */
   update(index: number): DrainReport | undefined {
     if (this.#updated[index] !== 0) {
-      this.repeatedUpdates++;
+      this.#repeatedUpdates++;
       return undefined;
     }
     this.#updated[index] = 1;
@@ -180,11 +184,18 @@ class Load {
     return {
       elapsedMs: performance.now() - (this.#startedMs ?? 0),
       stubCpuUs: user + system,
-      repeatedUpdates: this.repeatedUpdates,
-      requests: this.requests,
-      connections: this.connections,
+      repeatedUpdates: this.#repeatedUpdates,
+      requests: requests - this.#requestsBefore,
+      connections: connections - this.#connectionsBefore,
     };
   }
+}
+
+/** What the stub reads of an update. */
+interface TaskUpdate {
+  readonly taskId?: unknown;
+  readonly status?: unknown;
+  readonly extendLease?: unknown;
 }
 
 /** What the stub does with one request. */
@@ -195,81 +206,104 @@ interface StubRequest {
   readonly body: string;
 }
 
-type Reply = (status: string, contentType: string, body: string) => void;
+interface Reply {
+  (status: string, contentType: string, body: string): void;
+  /** Whether whoever asked is gone. */
+  readonly isGone: () => boolean;
+}
 
-let load = new Load(0);
-const open = new Set<net.Socket>();
+/** By number; the last one of a type is the type's. */
+const loads: Load[] = [];
+const loadOf = new Map<string, Load>();
+
+/** The task behind an id: its load, and its number there. `undefined` when it was not handed out. */
+function find(taskId: unknown): { load: Load; index: number } | undefined {
+  if (typeof taskId !== "string" || !taskId.startsWith(TASK_ID_PREFIX)) return undefined;
+  const numbersAt = TASK_ID_PREFIX.length;
+  const load = loads[Number.parseInt(taskId.slice(numbersAt, numbersAt + 4), 16)];
+  const index = Number.parseInt(taskId.slice(numbersAt + 4), 16);
+  return load?.wasHandedOut(index) ? { load, index } : undefined;
+}
 
 const JSON_TYPE = "application/json";
 const EMPTY = "204 No Content";
 const OK = "200 OK";
 
 function handle({ method, path, query, body }: StubRequest, reply: Reply): void {
-  load.requests++;
+  requests++;
   if (method === "POST" && path === "/api/tasks/update-v2") {
-    if (!applyUpdate(body, reply)) return;
+    const load = applyUpdate(JSON.parse(body) as TaskUpdate, reply);
+    if (load === undefined) return;
     const next = load.take(1)[0];
     if (next !== undefined) reply(OK, JSON_TYPE, next);
     else
-      hold(1, STEP_MS, ([late]) => {
+      hold(reply, load.taskType, 1, STEP_MS, ([late]) => {
         if (late === undefined) reply(EMPTY, "", "");
         else reply(OK, JSON_TYPE, late);
       });
   } else if (method === "POST" && path === "/api/tasks") {
-    if (applyUpdate(body, reply)) reply(OK, "text/plain", (JSON.parse(body) as { taskId: string }).taskId);
+    const update = JSON.parse(body) as TaskUpdate;
+    if (applyUpdate(update, reply) !== undefined) reply(OK, "text/plain", String(update.taskId));
   } else if (method === "GET" && path.startsWith("/api/tasks/poll/batch/")) {
     const search = new URLSearchParams(query);
+    const taskType = search.has("domain") ? "" : path.slice("/api/tasks/poll/batch/".length);
     const count = Number(search.get("count") ?? 1);
     const timeoutMs = Number(search.get("timeout") ?? STEP_MS);
     if (timeoutMs > MAX_POLL_TIMEOUT_MS) {
       reply("400 Bad Request", JSON_TYPE, errorBody(400, "Long Poll Timeout value cannot be more than 5 seconds"));
       return;
     }
-    const ours = path.slice("/api/tasks/poll/batch/".length) === TASK_TYPE && !search.has("domain");
-    const tasks = ours ? load.take(count) : [];
+    const tasks = loadOf.get(taskType)?.take(count) ?? [];
     if (tasks.length > 0 || timeoutMs <= 0) reply(OK, JSON_TYPE, `[${tasks.join(",")}]`);
     else
-      hold(ours ? count : 0, timeoutMs, (late) => {
+      hold(reply, taskType, count, timeoutMs, (late) => {
         reply(OK, JSON_TYPE, `[${late.join(",")}]`);
       });
   } else if (method === "GET" && path === "/api/tasks/queue/sizes") {
     const types = new URLSearchParams(query).getAll("taskType");
-    const sizes = Object.fromEntries(types.map((type) => [type, type === TASK_TYPE ? load.waiting : 0]));
+    const sizes = Object.fromEntries(types.map((type) => [type, loadOf.get(type)?.waiting ?? 0]));
     reply(OK, JSON_TYPE, JSON.stringify(sizes));
   } else if (method === "POST" && path.endsWith("/log")) {
     reply(OK, "", "");
   } else if (method === "GET" && path.startsWith("/api/tasks/")) {
-    const index = load.find(path.slice("/api/tasks/".length));
-    if (index === undefined) reply("404 Not Found", JSON_TYPE, errorBody(404, `No such task found by path: ${path}`));
-    else reply(OK, JSON_TYPE, taskJson(index));
+    const task = find(path.slice("/api/tasks/".length));
+    if (task === undefined) reply("404 Not Found", JSON_TYPE, errorBody(404, `No such task found by path: ${path}`));
+    else reply(OK, JSON_TYPE, task.load.json(task.index));
   } else {
     reply("404 Not Found", JSON_TYPE, errorBody(404, `No static resource ${path}`));
   }
 }
 
-/** False when it replied: refused, or nothing more to say. */
-function applyUpdate(body: string, reply: Reply): boolean {
-  const result = JSON.parse(body) as { taskId?: unknown; status?: unknown; extendLease?: unknown };
-  const index = load.find(result.taskId);
-  if (index === undefined) {
+/** The load that got the update; `undefined` when it replied: refused, or nothing more to say. */
+function applyUpdate(result: TaskUpdate, reply: Reply): Load | undefined {
+  const task = find(result.taskId);
+  if (task === undefined) {
     reply("404 Not Found", JSON_TYPE, errorBody(404, `No such task found by id: ${String(result.taskId)}`));
-    return false;
+    return undefined;
   }
+  const { load, index } = task;
   if (result.status === "IN_PROGRESS" || result.extendLease === true) {
     if (result.extendLease !== true) load.handBack(index);
     reply(EMPTY, "", "");
-    return false;
+    return undefined;
   }
   const report = load.update(index);
   if (report !== undefined) send({ kind: "drained", ...report });
-  return true;
+  return load;
 }
 
-/** Looks every 100 ms until there are tasks or the time is over. */
-function hold(count: number, timeoutMs: number, done: (tasks: string[]) => void): void {
+/** Looks every 100 ms until there are tasks, the time is over, or whoever asked is gone. */
+function hold(
+  { isGone }: Reply,
+  taskType: string,
+  count: number,
+  timeoutMs: number,
+  done: (tasks: string[]) => void,
+): void {
   const endMs = performance.now() + timeoutMs;
   const look = () => {
-    const tasks = load.take(count);
+    if (isGone()) return;
+    const tasks = loadOf.get(taskType)?.take(count) ?? [];
     const leftMs = endMs - performance.now();
     if (tasks.length > 0 || leftMs <= 1) done(tasks);
     else setTimeout(look, Math.min(STEP_MS, leftMs));
@@ -283,17 +317,15 @@ function errorBody(status: number, message: string): string {
 
 /** Reads requests off one connection and answers them in order. */
 function serve(socket: net.Socket): void {
-  load.connections++;
-  open.add(socket);
+  connections++;
   socket.setNoDelay(true);
   socket.on("error", () => {});
-  socket.once("close", () => open.delete(socket));
   // Latin-1 keeps one character per byte, so that lengths are byte lengths.
   socket.setEncoding("latin1");
   let buffered = "";
   let answering = false;
 
-  const reply: Reply = (status, contentType, body) => {
+  const answer = (status: string, contentType: string, body: string) => {
     answering = false;
     if (socket.destroyed) return;
     if (status === EMPTY) {
@@ -310,6 +342,7 @@ function serve(socket: net.Socket): void {
     }
     if (buffered !== "") next();
   };
+  const reply: Reply = Object.assign(answer, { isGone: () => socket.destroyed });
 
   const next = () => {
     if (answering) return;
@@ -353,8 +386,9 @@ server.listen({ port: 0, host: "127.0.0.1", backlog: 1_024 }, () => {
 
 process.on("message", (command: StubCommand) => {
   if (command.kind === "load") {
-    for (const socket of open) socket.destroy();
-    load = new Load(command.tasks);
+    const load = new Load(command.taskType, loads.length, command.tasks);
+    loads.push(load);
+    loadOf.set(command.taskType, load);
     send({ kind: "loaded" });
   } else {
     process.exit(0);

@@ -7,32 +7,32 @@ import { readFileSync } from "node:fs";
  */
 
 /**
- * Waits for the parent's `start`, works until its `stop`, and reports what that cost. CPU time counts from `start`,
- * when all modules are loaded, to `stop`; stopping itself is not counted.
+ * Waits for the parent's `start`, works until its `stop`, and reports at `cost` and at `stop` what that took. CPU time
+ * counts from `start`, when all modules are loaded; stopping itself is not counted.
  *
- * @param {(options: DrainOptions, begin: () => void) => Promise<RunningClient>} start may call `begin` to have CPU time
- *   counted from then on, when what it does only once is done
+ * @param {(options: DrainOptions) => Promise<RunningClient>} start
  */
 export function serveMeasurements(start) {
   /** @type {RunningClient | undefined} */
   let client;
   let cpuAtStart = process.cpuUsage();
+  const measured = () => {
+    const { user, system } = process.cpuUsage(cpuAtStart);
+    return { kind: "measured", cpuUs: user + system, peakRssMb: readPeakRssMb() };
+  };
 
   process.on("message", (/** @type {any} */ command) => {
     if (command.kind === "start") {
-      const begin = () => {
-        cpuAtStart = process.cpuUsage();
-      };
-      begin();
-      start(command.options, begin).then((running) => {
+      cpuAtStart = process.cpuUsage();
+      start(command.options).then((running) => {
         client = running;
       }, fail);
+    } else if (command.kind === "cost") {
+      process.send?.(measured());
     } else if (command.kind === "stop") {
-      const cpu = process.cpuUsage(cpuAtStart);
-      const cpuUs = cpu.user + cpu.system;
-      const peakRssMb = readPeakRssMb();
+      const report = measured();
       Promise.resolve(client?.stop()).then(() => {
-        process.send?.({ kind: "measured", cpuUs, peakRssMb }, undefined, undefined, () => process.disconnect());
+        process.send?.(report, undefined, undefined, () => process.disconnect());
       }, fail);
     }
   });

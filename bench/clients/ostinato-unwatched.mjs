@@ -1,3 +1,3 @@
-import { serveOstinato } from "./start-ostinato.mjs";
+import { serveOstinato, UNWATCHED } from "./start-ostinato.mjs";
 
-serveOstinato({ watchdog: false, registry: false }, { settled: true });
+serveOstinato((taskType) => ({ [taskType]: UNWATCHED }));

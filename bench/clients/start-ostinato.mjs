@@ -4,30 +4,31 @@ import { serveMeasurements } from "./measured-client.mjs";
 
 const silentLogger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLogger };
 
-/** In which a thread has started, in ms. */
-const SETTLED_MS = 700;
+/** Without watchdog and metrics. */
+export const UNWATCHED = { watchdog: false, registry: false };
 
 /**
- * Serves measurements of a handler with these options. What it would load when it first needs it is loaded before the
- * clock starts.
+ * Serves measurements of one handler for each task type, with these options; by default one, of the type asked for, with
+ * the defaults. What they would load when they first need it is loaded before the clock starts.
  *
- * @param {Partial<import("ostinato").TaskHandlerOptions>} options
- * @param {{ settled?: boolean }} [how] `settled`: start-up is over before anything is counted
+ * @param {(taskType: string) => Record<string, Partial<import("ostinato").TaskHandlerOptions>>} optionsByType
  */
-export function serveOstinato(options = {}, { settled = false } = {}) {
-  serveMeasurements(async ({ serverUrl, taskType, concurrency }, begin) => {
-    const handler = new TaskHandler({
-      serverUrl,
-      workers: [defineWorker({ taskDefName: taskType, concurrency, paused: settled, execute: () => ({}) })],
-      logger: silentLogger,
-      ...options,
-    });
-    await handler.start();
-    if (settled) {
-      await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-      begin();
-      handler.resume();
-    }
-    return { stop: () => handler.stop({ drainTimeoutMs: 5_000 }) };
+export function serveOstinato(optionsByType = (taskType) => ({ [taskType]: {} })) {
+  serveMeasurements(async ({ serverUrl, taskType, concurrency }) => {
+    const handlers = Object.entries(optionsByType(taskType)).map(
+      ([taskDefName, options]) =>
+        new TaskHandler({
+          serverUrl,
+          workers: [defineWorker({ taskDefName, concurrency, execute: () => ({}) })],
+          logger: silentLogger,
+          ...options,
+        }),
+    );
+    for (const handler of handlers) await handler.start();
+    return {
+      stop: async () => {
+        await Promise.all(handlers.map((handler) => handler.stop({ drainTimeoutMs: 5_000 })));
+      },
+    };
   });
 }

@@ -1,3 +1,0 @@
-import { serveOstinato } from "./start-ostinato.mjs";
-
-serveOstinato({}, { settled: true });
