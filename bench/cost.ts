@@ -4,7 +4,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createHeartbeatBoard } from "../dist/liveness/board.js";
-import { median, TASK_TYPE_NAME } from "./report.js";
+import { median, progress, TASK_TYPE_NAME } from "./report.js";
+import { quantile } from "./real/numbers.js";
 import { startClient, startStub, type Client, type Stub } from "./run.js";
 
 /** Watched and counted may differ by this much from neither. */
@@ -39,14 +40,6 @@ function medianInterval(values: readonly number[]): Interval {
   const low = sorted[Math.max(0, Math.floor(n / 2) - reach)] ?? NaN;
   const high = sorted[Math.min(n - 1, Math.ceil(n / 2) - 1 + reach)] ?? NaN;
   return { middle: median(values), low, high };
-}
-
-/** The value below which this part of the values lies, interpolated. */
-function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = part * (sorted.length - 1);
-  const below = sorted[Math.floor(at)] ?? NaN;
-  return below + ((sorted[Math.ceil(at)] ?? NaN) - below) * (at - Math.floor(at));
 }
 
 function shown({ middle, low, high }: Interval): string {
@@ -129,10 +122,6 @@ function readOptions(): Options {
   if (!Object.values(options).every((value) => Number.isInteger(value) && value > 0))
     throw new TypeError("--processes, --pairs, --tasks and --concurrency are whole numbers above 0");
   return options;
-}
-
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
 const options = readOptions();

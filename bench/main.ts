@@ -2,7 +2,7 @@
  * How fast a worker drains a backlog of no-op tasks, next to a bare loop over the same HTTP client. See README.md.
  */
 import { parseArgs } from "node:util";
-import { pairwiseRatio, tableHead, tableRow, type Measurement, type Series } from "./report.js";
+import { pairwiseRatio, progress, tableHead, tableRow, type Measurement, type Series } from "./report.js";
 import { measure, startStub, type Stub } from "./run.js";
 
 const BASE_CLIENT = "bare-loop";
@@ -72,11 +72,6 @@ function ratiosOf(all: readonly Series[]): number[] {
 }
 
 const isTooLow = (ratio: number) => ratio < LOWEST_RATIO;
-
-/** One line that is overwritten; nothing where nobody watches. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
-}
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));

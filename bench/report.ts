@@ -32,6 +32,11 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+/** One line that is overwritten; nothing where nobody watches. */
+export function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
+}
+
 /** Tasks per second. */
 export function rate({ tasks, elapsedMs }: Measurement): number {
   return (tasks / elapsedMs) * 1_000;

@@ -6,6 +6,7 @@ import { startRealConductor, type RealQueue } from "../../test/support/real-cond
 import { accept, verdictLine, type Verdict } from "./acceptance.js";
 import { CLIENTS, installOfficial, type Client } from "./clients.js";
 import { crowd, drain, idle, trickle } from "./loads.js";
+import { progress } from "../report.js";
 import { medians } from "./numbers.js";
 import { readOptions, type Options, type Part } from "./options.js";
 import { NOBODY, type QueueResults } from "./results.js";
@@ -84,11 +85,6 @@ async function measureOn(queue: RealQueue, options: Options): Promise<QueueResul
     }
   }
   return results;
-}
-
-/** One line that is overwritten; nothing where nobody watches. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
 async function main(): Promise<void> {
