@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.js";
+import { LinkedList } from "../linked-list.js";
 import type { Exchange, HttpRequest, Lane } from "./exchange.js";
 import { messageOf, notSent } from "./fault.js";
 import type { Generation } from "./generation.js";
@@ -36,8 +37,7 @@ export class RequestLane implements ExchangeOwner {
   #generation: Generation;
   /** Requests handed to a generation, the present or an older one, that have not ended. */
   #outstanding = 0;
-  #head: PendingExchange | undefined = undefined;
-  #tail: PendingExchange | undefined = undefined;
+  readonly #queue = new LinkedList<PendingExchange>();
   #pumpScheduled = false;
   #closed = false;
 
@@ -56,8 +56,8 @@ export class RequestLane implements ExchangeOwner {
 
   request(request: HttpRequest, resolve: (exchange: Exchange) => void): void {
     const exchange = new PendingExchange(request, this, resolve);
-    if (this.#head === undefined && this.#hasRoom()) this.#dispatch(exchange);
-    else this.#append(exchange);
+    if (this.#queue.first === undefined && this.#hasRoom()) this.#dispatch(exchange);
+    else this.#queue.append(exchange);
   }
 
   /** New work gets new connections; what runs on the old ones finishes there. */
@@ -71,8 +71,8 @@ export class RequestLane implements ExchangeOwner {
   /** Refuses what waits; resolves when everything else has ended and no socket is left. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (let exchange = this.#head; exchange !== undefined; exchange = this.#head) {
-      this.leaveQueue(exchange);
+    for (let exchange = this.#queue.first; exchange !== undefined; exchange = this.#queue.first) {
+      this.#queue.remove(exchange);
       exchange.refuse(notSent("CLOSED", "the transport was closed"));
     }
     this.#retire(this.#generation);
@@ -82,13 +82,7 @@ export class RequestLane implements ExchangeOwner {
   // --- called by the exchanges ---
 
   leaveQueue(exchange: PendingExchange): void {
-    const { previous, next } = exchange;
-    if (previous === undefined) this.#head = next;
-    else previous.next = next;
-    if (next === undefined) this.#tail = previous;
-    else next.previous = previous;
-    exchange.previous = undefined;
-    exchange.next = undefined;
+    this.#queue.remove(exchange);
   }
 
   requeue(exchange: PendingExchange): void {
@@ -96,10 +90,7 @@ export class RequestLane implements ExchangeOwner {
       exchange.refuse(notSent("CLOSED", "the transport was closed"));
       return;
     }
-    exchange.next = this.#head;
-    if (this.#head === undefined) this.#tail = exchange;
-    else this.#head.previous = exchange;
-    this.#head = exchange;
+    this.#queue.prepend(exchange);
     this.#schedulePump();
   }
 
@@ -128,13 +119,6 @@ export class RequestLane implements ExchangeOwner {
 
   // --- inside ---
 
-  #append(exchange: PendingExchange): void {
-    exchange.previous = this.#tail;
-    if (this.#tail === undefined) this.#head = exchange;
-    else this.#tail.next = exchange;
-    this.#tail = exchange;
-  }
-
   /** A generation may open as many connections: a request may wait for one to be made there, not for a free one. */
   #hasRoom(): boolean {
     return this.#outstanding < this.#options.maxConnections;
@@ -142,15 +126,15 @@ export class RequestLane implements ExchangeOwner {
 
   /** Later, not now: undici's state is in flux while it calls us. */
   readonly #schedulePump = (): void => {
-    if (this.#head === undefined || this.#pumpScheduled) return;
+    if (this.#queue.first === undefined || this.#pumpScheduled) return;
     this.#pumpScheduled = true;
     queueMicrotask(this.#pump);
   };
 
   readonly #pump = (): void => {
     this.#pumpScheduled = false;
-    for (let exchange = this.#head; exchange !== undefined && this.#hasRoom(); exchange = this.#head) {
-      this.leaveQueue(exchange);
+    for (let exchange = this.#queue.first; exchange !== undefined && this.#hasRoom(); exchange = this.#queue.first) {
+      this.#queue.remove(exchange);
       this.#dispatch(exchange);
     }
   };

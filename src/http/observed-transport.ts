@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.js";
+import { LinkedList, type Linked } from "../linked-list.js";
 import type { Exchange, HttpRequest, Transport } from "./exchange.js";
 
 export interface ObservedTransport extends Transport {
@@ -7,7 +8,7 @@ export interface ObservedTransport extends Transport {
 }
 
 /** A request that has not ended. */
-export interface UnderWay {
+export interface UnderWay extends Linked<UnderWay> {
   readonly request: HttpRequest;
   /** By the clock, in ms. */
   readonly startedAt: number;
@@ -22,26 +23,26 @@ export function observed(
   clock: Pick<Clock, "now">,
   onEnded: (request: HttpRequest, exchange: Exchange, durationMs: number) => void = () => {},
 ): ObservedTransport {
-  // A set keeps the order of insertion, and requests begin in the order of time.
-  const underWay = new Set<UnderWay>();
+  // In the order of time.
+  const underWay = new LinkedList<UnderWay>();
   return {
     request(request) {
-      const entry: UnderWay = { request, startedAt: clock.now() };
-      underWay.add(entry);
+      const entry: UnderWay = { request, startedAt: clock.now(), previous: undefined, next: undefined };
+      underWay.append(entry);
       return transport.request(request).then(
         (exchange) => {
-          underWay.delete(entry);
+          underWay.remove(entry);
           onEnded(request, exchange, clock.now() - entry.startedAt);
           return exchange;
         },
         (error: unknown) => {
           // A transport does not reject; if it does, that is an end as well.
-          underWay.delete(entry);
+          underWay.remove(entry);
           throw error;
         },
       );
     },
     close: () => transport.close(),
-    oldest: () => underWay.values().next().value,
+    oldest: () => underWay.first,
   };
 }

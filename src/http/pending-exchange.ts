@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 
 import type { Clock, Timer } from "../clock.js";
+import type { Linked } from "../linked-list.js";
 import { decoded } from "./content-coding.js";
 import type { Exchange, HttpRequest } from "./exchange.js";
 import { codeOf, isMalformed, maybeApplied, messageOf, notSent } from "./fault.js";
@@ -52,7 +53,7 @@ type Phase = "queued" | "connecting" | "sent" | "receiving" | "settled";
  * One request from the call to its value. It is the handler that undici calls, in the handler style that undici's own
  * API uses inside: the newer one is a wrapper around it that parses all headers into an object, and we need two.
  */
-export class PendingExchange implements Dispatcher.DispatchHandler {
+export class PendingExchange implements Dispatcher.DispatchHandler, Linked<PendingExchange> {
   readonly request: HttpRequest;
   /** Neighbours in the lane's queue. */
   previous: PendingExchange | undefined = undefined;

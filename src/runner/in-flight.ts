@@ -62,9 +62,14 @@ export class InFlightTask {
   }
 }
 
-/** Every task in this process, by id. Leaving the table is taking a door. */
+/**
+ * Every task in this process, by id. Leaving the table is taking a door.
+ *
+ * The map holds places, which are empty when a task has left: what V8 keeps of a map's old stores, as told in
+ * `linked-list.ts`, keeps no tasks then.
+ */
 export class InFlightTable {
-  readonly #tasks = new Map<string, InFlightTask>();
+  readonly #places = new Map<string, { task: InFlightTask | undefined }>();
   readonly #onLeave: (task: InFlightTask, door: Door) => void;
 
   constructor(onLeave: (task: InFlightTask, door: Door) => void) {
@@ -72,29 +77,31 @@ export class InFlightTable {
   }
 
   get size(): number {
-    return this.#tasks.size;
+    return this.#places.size;
   }
 
   get(taskId: string): InFlightTask | undefined {
-    return this.#tasks.get(taskId);
+    return this.#places.get(taskId)?.task;
   }
 
   enter(task: InFlightTask): void {
-    this.#tasks.set(task.task.taskId, task);
+    this.#places.set(task.task.taskId, { task });
   }
 
   /** Harmless when the task has left already. */
   leave(task: InFlightTask, door: Door): void {
-    if (this.#tasks.get(task.task.taskId) !== task) return;
-    this.#tasks.delete(task.task.taskId);
+    const place = this.#places.get(task.task.taskId);
+    if (place?.task !== task) return;
+    this.#places.delete(task.task.taskId);
+    place.task = undefined;
     this.#onLeave(task, door);
   }
 
   has(task: InFlightTask): boolean {
-    return this.#tasks.get(task.task.taskId) === task;
+    return this.get(task.task.taskId) === task;
   }
 
-  [Symbol.iterator](): IterableIterator<InFlightTask> {
-    return this.#tasks.values();
+  *[Symbol.iterator](): IterableIterator<InFlightTask> {
+    for (const { task } of this.#places.values()) if (task !== undefined) yield task;
   }
 }

@@ -2,6 +2,7 @@ import type { ConductorError } from "../../conductor/errors.js";
 import type { HandOut } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { LinkedList } from "../../linked-list.js";
 import { moreTime, type AttemptTimes } from "../attempt-times.js";
 import { backoffMs } from "../backoff.js";
 import type { Door, InFlightTask } from "../in-flight.js";
@@ -43,7 +44,7 @@ export class Delivery implements LegacySink {
   readonly #times: AttemptTimes;
   readonly #journal: ResultKeeper | undefined;
   /** Every result that we have, on its way or waiting. */
-  readonly #shipments = new Set<Shipment>();
+  readonly #shipments = new LinkedList<Shipment>();
   readonly #outbox: Outbox;
   #acknowledged = 0;
   #v2MissingUntil = -Infinity;
@@ -121,7 +122,7 @@ export class Delivery implements LegacySink {
 
   #shipmentOf(entry: InFlightTask, parcel: Parcel, isLegacy: boolean): Shipment {
     const shipment = createShipment(entry, parcel, this.#shared.clock.now(), isLegacy);
-    this.#shipments.add(shipment);
+    this.#shipments.append(shipment);
     return shipment;
   }
 
@@ -167,7 +168,7 @@ export class Delivery implements LegacySink {
     this.#stopped = reason;
     let results = 0;
     this.#outbox.close();
-    for (const shipment of [...this.#shipments]) {
+    for (const shipment of this.#shipments.toArray()) {
       if (this.#leaveInJournal(shipment)) results += 1;
       else this.#giveUp(shipment, reason);
     }
@@ -183,7 +184,7 @@ export class Delivery implements LegacySink {
    * it. A terminal result may arrive twice.
    */
   sendAgain(): void {
-    for (const shipment of [...this.#shipments]) {
+    for (const shipment of this.#shipments.toArray()) {
       const isSlow = this.#shared.clock.now() - shipment.attemptedAt >= SLOW_ATTEMPT_MS;
       if (!isSlow || this.#outbox.has(shipment) || shipment.isAcknowledged) continue;
       const permit = this.#shared.gate.admit();
@@ -380,7 +381,7 @@ export class Delivery implements LegacySink {
 
   #close(shipment: Shipment, door: Door): void {
     shipment.isClosed = true;
-    this.#shipments.delete(shipment);
+    this.#shipments.remove(shipment);
     shipment.kept?.strike();
     this.#shared.table.leave(shipment.entry, door);
   }
@@ -390,7 +391,7 @@ export class Delivery implements LegacySink {
     const { kept, entry, isClosed, isAcknowledged } = shipment;
     if (isClosed || isAcknowledged || kept?.isOnDisk !== true) return false;
     shipment.isClosed = true;
-    this.#shipments.delete(shipment);
+    this.#shipments.remove(shipment);
     this.#shared.table.leave(entry, "undeliverable");
     return true;
   }

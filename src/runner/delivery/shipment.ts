@@ -1,10 +1,11 @@
+import type { Linked } from "../../linked-list.js";
 import type { ConductorError } from "../../conductor/errors.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { KeptResult } from "../journal/keeper.js";
 import type { Parcel } from "../outcome.js";
 
 /** One result, until the server has it. */
-export interface Shipment {
+export interface Shipment extends Linked<Shipment> {
   readonly entry: InFlightTask;
   parcel: Parcel;
   attempts: number;
@@ -51,5 +52,7 @@ export function createShipment(entry: InFlightTask, parcel: Parcel, now: number,
     isClosed: false,
     kept: undefined,
     isLegacy,
+    previous: undefined,
+    next: undefined,
   };
 }
