@@ -4,8 +4,10 @@ export const MAIN_SOURCE = String.raw`
 const PROBE_BOUND_MS = 1000;
 /** How long it may take to show that its event loop turns, after it has answered the probe, in ms. */
 const TURN_BOUND_MS = 300;
-/** How long to wait for the next statement of a main thread whose stack was empty, in ms. */
-const PAUSE_BOUND_MS = 400;
+/** How long to ask again where the main thread was met between two of the user's functions, in ms. */
+const ASK_AGAIN_MS = 150;
+/** How long to wait for its next statement then, in ms. */
+const PAUSE_BOUND_MS = 300;
 /** Writing the report may block on what it is written to; the process ends all the same, in ms. */
 const WRITE_STAGE_MS = 2000;
 /** How long the main thread may take to stand still, in ms: an interrupt takes 1 to 4, if nothing else runs. */
@@ -150,12 +152,31 @@ async function collect(/** @type {number} */ id) {
     const known = { ...described, activeResources };
     // A loop that turns may be seen at any innocent place.
     if (isTurning) return { mainThread: 'turning', ...known };
-    const found = stack ?? (await probe.stackOfNextStatement(PAUSE_BOUND_MS));
+    const found = await tellingStack(probe, stack);
     return { mainThread: 'busy', ...(found === undefined ? {} : { stack: found }), ...known };
   } finally {
     onHere = undefined;
     probe.close();
   }
+}
+
+/**
+ * Between two microtasks the stack is empty, or Node's alone; asked a few times, the main thread is met amid one.
+ * @param {ReturnType<typeof openProbe>} probe
+ * @param {string | undefined} first what was met already
+ */
+async function tellingStack(probe, first) {
+  let stack = first;
+  const until = performance.now() + ASK_AGAIN_MS;
+  for (let leftMs = ASK_AGAIN_MS; !isTelling(stack) && leftMs > 0; leftMs = until - performance.now()) {
+    // Let it get away from where it was met.
+    await sleep(2);
+    const again = await probe.ask(leftMs);
+    if (again.kind !== 'answered') break;
+    stack = again.said.stack ?? stack;
+  }
+  if (isTelling(stack)) return stack;
+  return (await probe.stackOfNextStatement(PAUSE_BOUND_MS)) ?? stack;
 }
 
 /** Armed first, told second; then the main thread gets its grace, if it turns. */
@@ -198,7 +219,9 @@ port.on('message', (/** @type {ToThread} */ message) => {
       onHere?.();
       break;
     case 'end':
-      ladder ??= armExit(config.exitThreadSource, message.exitCode, [message.withinMs]);
+      // After a stall it is armed already, with a bound for all that the main thread does.
+      if (ladder !== undefined) setTimeout(ladder.go, message.withinMs);
+      else ladder = armExit(config.exitThreadSource, message.exitCode, [message.withinMs]);
       break;
     case 'go':
       ladder?.go();

@@ -13,6 +13,12 @@ export const PROBE_SOURCE = String.raw`
 
 const sleep = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** As V8 writes them, by the compiled source. */
+function tellFrame(/** @type {any} */ { functionName, location }, /** @type {Map<string, string>} */ urls) {
+  const place = [urls.get(location.scriptId), location.lineNumber + 1, location.columnNumber + 1].join(':');
+  return '    at ' + (functionName === '' ? place : functionName + ' (' + place + ')');
+}
+
 /**
  * @param {string} hook the name of the function on the main thread
  * @param {number} id whose tasks are asked for
@@ -85,11 +91,14 @@ function openProbe(hook, id) {
       return paused;
     },
     /**
-     * The stack between two microtasks is empty; the next statement has one.
+     * Where the interrupt meets nothing of the user's, the debugger stops the main thread at the next call.
      * @returns {Promise<string | undefined>}
      */
     async stackOfNextStatement(/** @type {number} */ boundMs) {
       if (session === undefined) return undefined;
+      /** @type {Map<string, string>} */
+      const urls = new Map();
+      session.on('Debugger.scriptParsed', ({ params: script }) => urls.set(script.scriptId, script.url));
       /** @type {Promise<any>} */
       const paused = new Promise((resolve) => {
         const timer = setTimeout(() => resolve(undefined), boundMs);
@@ -104,7 +113,8 @@ function openProbe(hook, id) {
       const frame = state?.callFrames?.[0];
       if (frame === undefined) return undefined;
       const params = { callFrameId: frame.callFrameId, expression, returnByValue: true, silent: true };
-      return parse(await ask('Debugger.evaluateOnCallFrame', params, 200))?.stack;
+      const mapped = parse(await ask('Debugger.evaluateOnCallFrame', params, 200))?.stack;
+      return mapped ?? state.callFrames.map((/** @type {any} */ seen) => tellFrame(seen, urls)).join('\n');
     },
     close() {
       try {

@@ -3,10 +3,19 @@ export const REPORT_SOURCE = String.raw`
 /** How long a full pipe is tried again, in ms. */
 const WRITE_BOUND_MS = 500;
 
+const framesOf = (/** @type {string} */ stack) => stack.split('\n').map((line) => line.trim().replace(/^at /, ''));
+/** Not Node's own, nor the engine's. */
+const isOwnFrame = (/** @type {string} */ frame) => !/node:internal|\(node:|^node:|<anonymous>|\(native\)/.test(frame);
+
 /** The first frame of the stack that is code of the user's, or of a library; else the first. */
 function guiltyFrame(/** @type {string} */ stack) {
-  const frames = stack.split('\n').map((line) => line.trim().replace(/^at /, ''));
-  return frames.find((frame) => !/node:internal|\(node:|^node:|<anonymous>|\(native\)/.test(frame)) ?? frames[0];
+  const frames = framesOf(stack);
+  return frames.find(isOwnFrame) ?? frames[0];
+}
+
+/** Whether there is code of the user's, or of a library, in it. */
+function isTelling(/** @type {string | undefined} */ stack) {
+  return stack !== undefined && framesOf(stack).some(isOwnFrame);
 }
 
 /** Said only where it explains the stall: a main thread that was ready most of the time, and got no CPU. */

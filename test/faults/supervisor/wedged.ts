@@ -128,7 +128,7 @@ export async function superviseWedge(run: WedgeRun): Promise<WedgeStory> {
         return dead === undefined ? undefined : { pid: dead, at: Date.now() };
       },
       {
-        boundMs: STALL_MS + 30_000 + (wedge.extraMs ?? 0),
+        boundMs: STALL_MS + 30_000,
         what: () => `one of ${pids.join(" and ")} to end; ${primary.output}`,
       },
     );

@@ -50,6 +50,14 @@ const wedges = {
     const again = () => Promise.resolve().then(again);
     void again();
   },
+  async awaits() {
+    for (;;) await null;
+  },
+  /** A library has put its own in place of stacks. */
+  ownStacks() {
+    Error.prepareStackTrace = () => 0;
+    wedges.whileTrue();
+  },
   nextTicks() {
     const again = () => process.nextTick(again);
     again();
@@ -74,6 +82,11 @@ const wedges = {
   },
   oneOfFive() {
     hangsOn = ({ path }) => path.startsWith(`/tasks/poll/batch/${TASK_TYPE}?`);
+  },
+  /** And so does what the process does last. */
+  exitHangs() {
+    process.on("exit", wedges.whileTrue);
+    wedges.pollNeverEnds();
   },
   /** As fake timers that somebody left installed: nothing ends a poll, and the main thread cannot notice. */
   noTimers() {

@@ -14,8 +14,6 @@ export interface Wedge {
   readonly names?: RegExp;
   /** Where the main thread says what is in flight. */
   readonly knowsInFlight: boolean;
-  /** Beyond the 3 s after the stall timeout, in ms: a grace that is used up. */
-  readonly extraMs?: number;
   /** A wedge before any task. */
   readonly withoutTasks?: true;
 }
@@ -36,15 +34,17 @@ export const WEDGES: readonly Wedge[] = [
   { name: "jsonParse", ...native, names: /computing \(/, alsoCodes: [134, 139] },
   { name: "pbkdf2", ...native, names: /computing \(/, alsoCodes: [134, 139] },
   { name: "microtasks", ...busy, names: /again .*program\.mjs/, sampled: true },
-  { name: "nextTicks", ...busy },
+  { name: "awaits", ...busy, names: /awaits .*program\.mjs/ },
+  { name: "nextTicks", ...busy, names: /again .*program\.mjs/ },
+  { name: "ownStacks", ...busy, names: /whileTrue .*program\.mjs/ },
   { name: "garbage", ...busy, names: /garbage .*program\.mjs/ },
   // The heap may be full before the loop counts as stuck.
   { name: "growing", ...busy, alsoCodes: [134, 139] },
   { name: "pollNeverEnds", ...turning, reason: "request", sampled: true },
-  // Its own result cannot be delivered: the grace is used up.
-  { name: "updateNeverEnds", ...turning, reason: "request", extraMs: 6_000 },
+  { name: "updateNeverEnds", ...turning, reason: "request" },
   { name: "oneOfFive", ...turning, reason: "request" },
   { name: "noTimers", ...turning },
+  { name: "exitHangs", ...turning, reason: "request" },
   { name: "atStart", ...busy, names: /whileTrue .*program\.mjs/, withoutTasks: true },
   { name: "draining", ...busy, names: /whileTrue .*program\.mjs/, sampled: true },
   { name: "stuckPool", ...busy, names: /whileTrue .*program\.mjs/, alsoCodes: poolIsStuck },
