@@ -33,16 +33,17 @@ export class LinkedList<T extends Linked<T>> {
     this.#first = item;
   }
 
-  /** Harmless when it is in no list. */
-  remove(item: T): void {
+  /** False: it is in no list. */
+  remove(item: T): boolean {
     const { previous, next } = item;
-    if (previous === undefined && this.#first !== item) return;
+    if (previous === undefined && this.#first !== item) return false;
     if (previous === undefined) this.#first = next;
     else previous.next = next;
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
     item.previous = undefined;
     item.next = undefined;
+    return true;
   }
 
   toArray(): T[] {

@@ -20,7 +20,8 @@ test("whatever comes and goes in whatever order, it holds what an array would ho
       for (const { name, act } of steps) {
         const one = items[name];
         if (one === undefined || (act !== "remove" && model.includes(one))) continue;
-        list[act](one);
+        const was = list[act](one);
+        if (act === "remove") expect(was).toBe(model.includes(one));
         const others = model.filter((other) => other !== one);
         model = act === "append" ? [...others, one] : act === "prepend" ? [one, ...others] : others;
         expect(list.toArray()).toEqual(model);

@@ -13,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import path from "node:path";
+import { LinkedList, type Linked } from "../../linked-list.js";
 import type { RepeatLog } from "../../telemetry/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../outcome.js";
@@ -62,7 +63,7 @@ export class OwnFile {
   readonly #options: OwnFileOptions;
   #id = newId();
   #file: OpenFile | undefined;
-  readonly #live = new Set<Kept>();
+  readonly #live = new LinkedList<Kept>();
   #liveBytes = 0;
   /** Not on disk. */
   readonly #unwritten = new Set<Kept>();
@@ -106,7 +107,7 @@ export class OwnFile {
     const kept = new Kept(meta, parcel.body, () => {
       this.#strike(kept);
     });
-    this.#live.add(kept);
+    this.#live.append(kept);
     this.#unwritten.add(kept);
     if (this.#write(kept) && this.#options.fsync) kept.synced = this.#file?.sync?.sync();
     return kept;
@@ -137,7 +138,7 @@ export class OwnFile {
     if (file === undefined) return;
     try {
       if (!this.#isOurs(file)) return;
-      if (this.#live.size === 0) rmSync(this.#path, { force: true });
+      if (this.#live.first === undefined) rmSync(this.#path, { force: true });
       else writeSync(file.fd, END_LINE);
     } catch (error) {
       this.#failed(error, "closing the journal failed");
@@ -152,7 +153,7 @@ export class OwnFile {
   }
 
   #strike(kept: Kept): void {
-    if (!this.#live.delete(kept)) return;
+    if (!this.#live.remove(kept)) return;
     this.#unwritten.delete(kept);
     if (!kept.isOnDisk) return;
     kept.isOnDisk = false;
@@ -247,7 +248,7 @@ export class OwnFile {
       this.#options.repeatLog.failed(TROUBLE, fields, "the journal was removed or taken over; writing a new one");
       this.#discard(this.#file);
       this.#file = undefined;
-      for (const kept of this.#live) {
+      for (const kept of this.#live.toArray()) {
         kept.isOnDisk = false;
         this.#unwritten.add(kept);
       }
@@ -278,7 +279,7 @@ export class OwnFile {
     let headBytes: number;
     try {
       headBytes = write(encodeHeader(header));
-      for (const kept of this.#live) lengths.set(kept, write(encodeResult(kept.meta, kept.body)));
+      for (const kept of this.#live.toArray()) lengths.set(kept, write(encodeResult(kept.meta, kept.body)));
       if (fsync) fsyncSync(fd);
       renameSync(temporary, path.join(dir, `${id}.journal`));
       if (fsync) syncFolder(dir);
@@ -335,7 +336,7 @@ export class OwnFile {
   }
 }
 
-class Kept implements KeptResult {
+class Kept implements KeptResult, Linked<Kept> {
   readonly meta: ResultMeta;
   readonly body: Buffer;
   readonly strike: () => void;
@@ -343,6 +344,8 @@ class Kept implements KeptResult {
   isOnDisk = false;
   /** On disk. */
   bytes = 0;
+  previous: Kept | undefined = undefined;
+  next: Kept | undefined = undefined;
 
   constructor(meta: ResultMeta, body: Buffer, strike: () => void) {
     this.meta = meta;
