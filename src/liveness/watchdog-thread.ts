@@ -12,7 +12,7 @@ export const STALL_EXIT_CODE = 70;
 /** A descriptor that gets the line of a stall as well: a supervisor's pipe. */
 export const REPORT_FD_VARIABLE = "OSTINATO_REPORT_FD";
 
-/** A thread that has died is replaced this often in a row, after these pauses in ms. */
+/** A thread that has died, or found no room, is replaced this often in a row, after these pauses in ms. */
 const RESTART_PAUSES_MS = [100, 1_000, 10_000, 60_000];
 /** A thread that lived for so long begins a new row, in ms. */
 const HEALTHY_MS = 600_000;
@@ -111,6 +111,7 @@ class WatchdogThread {
       reportFd: REPORT_FD,
     };
     let worker: Worker;
+    this.#startedAt = performance.now();
     try {
       // Without the process's flags and environment: what they preload has no business in this thread.
       worker = new Worker(WATCHDOG_SOURCE, {
@@ -122,11 +123,12 @@ class WatchdogThread {
         name: "ostinato-watchdog",
       });
     } catch (error) {
-      this.#tellFailure(new Error("the watchdog thread cannot be started: nobody watches", { cause: error }));
+      // A limit on threads, or no memory: that may pass. What is not allowed will not be.
+      if ((error as NodeJS.ErrnoException).code === "ERR_WORKER_INIT_FAILED") this.#lost("could not be started", error);
+      else this.#tellFailure(new Error("the watchdog thread cannot be started: nobody watches", { cause: error }));
       return;
     }
     this.#worker = worker;
-    this.#startedAt = performance.now();
     let cause: unknown;
     worker.on("message", (message: FromThread) => {
       this.#receive(message);
@@ -135,22 +137,23 @@ class WatchdogThread {
       cause = error;
     });
     worker.on("exit", (code) => {
-      if (this.#worker === worker) this.#died(cause ?? new Error(`it ended with code ${code}`));
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#lost("has died", cause ?? new Error(`it ended with code ${code}`));
     });
     // Last: a listener that is added holds the process again.
     worker.unref();
   }
 
-  #died(cause: unknown): void {
-    this.#worker = undefined;
+  #lost(how: string, cause: unknown): void {
     if (performance.now() - this.#startedAt >= HEALTHY_MS) this.#deaths = 0;
     const pauseMs = RESTART_PAUSES_MS[this.#deaths];
     this.#deaths += 1;
     if (pauseMs === undefined) {
-      this.#tellFailure(new Error("the watchdog thread died again and again: nobody watches any more", { cause }));
+      this.#tellFailure(new Error(`the watchdog thread ${how} again and again: nobody watches any more`, { cause }));
       return;
     }
-    this.#tellFailure(new Error(`the watchdog thread has died; another one is started in ${pauseMs} ms`, { cause }));
+    this.#tellFailure(new Error(`the watchdog thread ${how}; another one is started in ${pauseMs} ms`, { cause }));
     this.#restart = setTimeout(() => {
       if (this.#watched.size > 0) this.#start();
     }, pauseMs).unref();

@@ -1,25 +1,12 @@
 /**
- * Source of the threads that end the process, each started ahead and sleeping until it is told to go, or until the stage
- * it sleeps in has lasted too long: whatever happens to the thread that armed them, the process ends.
+ * The ways to end the process, from whatever thread.
  *
  * `process.exit()` ends only the thread it is called in, and on the main thread it may wait for ever for a stuck pool
  * thread; signals to oneself do nothing as PID 1. `proc_exit` of WASI calls C's `exit()` from where it is called. Should
  * that hang, too (a destructor joins the pool): SIGKILL; and as PID 1 a trap, which the kernel does not drop.
  */
-export const EXIT_THREAD_SOURCE = String.raw`'use strict';
-const { workerData } = require('node:worker_threads');
-// Hides that WASI is experimental.
-process.removeAllListeners('warning');
-/** @type {{ role: 'exit' | 'kill', words: Int32Array, limitsMs: number[], exitCode: number, killAfterMs: number }} */
-const { role, words, limitsMs, exitCode, killAfterMs } = workerData;
-const [STAGE, KILL_NOW, KILLER_SLEEPS] = [0, 1, 2];
-
-/** Until the last stage is reached, or an earlier one has lasted too long. */
-function waitForGo() {
-  for (let stage = Atomics.load(words, STAGE); stage < limitsMs.length; stage = Atomics.load(words, STAGE)) {
-    if (Atomics.wait(words, STAGE, stage, limitsMs[stage]) === 'timed-out') return;
-  }
-}
+const WAYS_SOURCE = String.raw`
+const sleepHere = (/** @type {number} */ ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
 /** A module that calls proc_exit(code). */
 function exitModule(/** @type {number} */ code) {
@@ -35,41 +22,82 @@ function exitModule(/** @type {number} */ code) {
     ...section(10, [1, body.length, ...body])]);
 }
 
-function exit() {
+/** Everything but the last call is done ahead. */
+function prepareExit(/** @type {number} */ code) {
+  // Hides that WASI is experimental.
+  process.removeAllListeners('warning');
   const { WASI } = require('node:wasi');
   const wasi = new WASI({ version: 'preview1', returnOnExit: false });
   const imports = /** @type {WebAssembly.Imports} */ (wasi.getImportObject());
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(exitModule(exitCode)), imports);
-  waitForGo();
-  // exit() takes apart what a thread that begins is about to use.
-  Atomics.wait(words, KILLER_SLEEPS, 0, 200);
-  wasi.start(instance);
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(exitModule(code)), imports);
+  return () => wasi.start(instance);
 }
 
+/** Returns where that is not allowed, or not possible (PID 1). */
 function kill() {
-  Atomics.store(words, KILLER_SLEEPS, 1);
-  Atomics.notify(words, KILLER_SLEEPS);
-  waitForGo();
-  Atomics.wait(words, KILL_NOW, 0, killAfterMs);
   try {
     process.kill(process.pid, 'SIGKILL');
   } catch {
-    // Not allowed; the trap is.
+    // Not allowed.
   }
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+  sleepHere(250);
+}
+
+function trap() {
   require('node:v8').setFlagsFromString('--allow-natives-syntax');
   // Not new Function: it may be forbidden (--disallow-code-generation-from-strings).
   new (require('node:vm').Script)('%SystemBreak()').runInThisContext();
 }
+`;
 
-if (role === 'exit') exit();
-else kill();
+/**
+ * Source of the threads that end the process, each started ahead and sleeping until it is told to go, or until the stage
+ * it sleeps in has lasted too long: whatever happens to the thread that armed them, the process ends.
+ */
+export const EXIT_THREAD_SOURCE = String.raw`'use strict';
+const { workerData } = require('node:worker_threads');
+/** @type {{ role: 'exit' | 'kill', words: Int32Array, limitsMs: number[], exitCode: number, killAfterMs: number }} */
+const { role, words, limitsMs, exitCode, killAfterMs } = workerData;
+const [STAGE, KILL_NOW, KILLER_SLEEPS] = [0, 1, 2];
+${WAYS_SOURCE}
+/** Until the last stage is reached, or an earlier one has lasted too long. */
+function waitForGo() {
+  for (let stage = Atomics.load(words, STAGE); stage < limitsMs.length; stage = Atomics.load(words, STAGE)) {
+    if (Atomics.wait(words, STAGE, stage, limitsMs[stage]) === 'timed-out') return;
+  }
+}
+
+if (role === 'exit') {
+  const exit = prepareExit(exitCode);
+  waitForGo();
+  // exit() takes apart what a thread that begins is about to use.
+  Atomics.wait(words, KILLER_SLEEPS, 0, 200);
+  exit();
+} else {
+  Atomics.store(words, KILLER_SLEEPS, 1);
+  Atomics.notify(words, KILLER_SLEEPS);
+  waitForGo();
+  Atomics.wait(words, KILL_NOW, 0, killAfterMs);
+  kill();
+  trap();
+}
 `;
 
 /** Thread source: arms the end of the process. */
 export const LADDER_SOURCE = String.raw`
+${WAYS_SOURCE}
 /** The last step follows this long after the first, in ms. */
 const KILL_AFTER_MS = 1000;
+
+/** Where no more threads may be started (a limit on processes counts them), this one has to do it. */
+function endHere(/** @type {number} */ exitCode) {
+  kill();
+  try {
+    prepareExit(exitCode)();
+  } catch {
+    trap();
+  }
+}
 
 /**
  * Starts the threads that end the process, asleep. They wake by themselves when a stage lasts longer than its limit.
@@ -103,15 +131,16 @@ function armExit(source, exitCode, limitsMs) {
   } catch {
     // One of them is enough, most times.
   }
+  const go = () => {
+    wake(0, limitsMs.length);
+    if (armed === 0) endHere(exitCode);
+  };
   return {
-    exitCode,
     stage(/** @type {number} */ stage) {
       wake(0, stage);
+      if (armed === 0) setTimeout(go, limitsMs[stage]);
     },
-    go() {
-      wake(0, limitsMs.length);
-      if (armed === 0) process.kill(process.pid, 'SIGKILL');
-    },
+    go,
   };
 }
 `;

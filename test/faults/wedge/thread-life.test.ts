@@ -1,7 +1,8 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { startProcess, type RunningProcess } from "../../support/process-harness.js";
 import { useWorkerProcess } from "./use-worker-process.js";
-import { codeOf, ended, stallLines } from "./worker-process.js";
+import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "./worker-process.js";
 
 const processes = useWorkerProcess();
 
@@ -98,6 +99,54 @@ test("without WebAssembly the last step of the ladder is the first: SIGKILL", as
   expect(await worker.waitForExit()).toEqual({ code: null, signal: "SIGKILL" });
   expect(performance.now() - since).toBeLessThan(3_500);
   expect(stallLines(worker)).toHaveLength(1);
+});
+
+// Root is not held to such a limit; whoever else it is may read the files all the same.
+const CAPABILITIES = "+dac_override,+dac_read_search";
+const AS_SOMEBODY = ["setpriv", "--reuid=54321", `--inh-caps=${CAPABILITIES}`, `--ambient-caps=${CAPABILITIES}`];
+const [setpriv = "", ...asSomebody] = AS_SOMEBODY;
+const mayBeSomebody = spawnSync(setpriv, [...asSomebody, process.execPath, "--version"]).status === 0;
+if (!mayBeSomebody) console.warn("NOT RUN: a limit on threads, in test/faults/wedge/thread-life.test.ts, needs root");
+
+const limitThreads = ({ pid }: RunningProcess, limit: string) => {
+  execFileSync(setpriv, [...asSomebody, "prlimit", "--pid", String(pid), `--nproc=${limit}:`]);
+};
+
+test.runIf(mayBeSomebody).each([
+  ["whileTrue", "busy"],
+  ["exitHangs", "turning"],
+])("%s: where no more threads may be started, the one that watches ends the process", async (wedge, mainThread) => {
+  const { child, type } = await processes.startWorking({ wedge, under: AS_SOMEBODY });
+  limitThreads(child, "1");
+  await type.schedule("wedge");
+  const since = await stuckAt(child);
+  expect(await child.waitForExit()).toEqual({ code: null, signal: "SIGKILL" });
+  expect(Date.now() - since).toBeLessThan(STALL_MS + 3_000);
+  expect(stallLines(child).map(({ stall }) => stall.mainThread)).toEqual([mainThread]);
+});
+
+test.runIf(mayBeSomebody)("a thread for which there is no room yet is started when there is", async () => {
+  const worker = processes.adopt(
+    startProcess({
+      under: AS_SOMEBODY,
+      source: `
+      import { createHeartbeatBoard } from ${JSON.stringify(moduleUrl("board"))};
+      import { watch } from ${JSON.stringify(moduleUrl("watchdog"))};
+      process.on("worker", () => console.log("thread started"));
+      const tell = ({ message, cause }) => console.log(message, String(cause));
+      process.stdin.once("data", () => {
+        watch({ board: createHeartbeatBoard(1), stallMs: 500, graceMs: 500, onFailure: tell });
+      });
+      console.log("ready");
+    `,
+    }),
+  );
+  await worker.waitForLine(/ready/);
+  limitThreads(worker, "1");
+  worker.write("go\n");
+  await worker.waitForLine(/could not be started; another one is started in 1000 ms .*EAGAIN/);
+  limitThreads(worker, "10000");
+  await worker.waitForLine(/thread started/);
 });
 
 test("in a worker thread of the user's nobody watches, and it is said", async () => {

@@ -46,6 +46,8 @@ export interface WorkerSetup {
   readonly script?: string;
   readonly args?: readonly string[];
   readonly cwd?: string;
+  /** A command that becomes the process. */
+  readonly under?: readonly string[];
 }
 
 export function startWorker(server: EmbeddedConductor, type: TaskType, setup: WorkerSetup = {}): RunningProcess {
@@ -54,6 +56,7 @@ export function startWorker(server: EmbeddedConductor, type: TaskType, setup: Wo
     ...(setup.args === undefined ? {} : { args: setup.args }),
     ...(setup.nodeArgs === undefined ? {} : { nodeArgs: setup.nodeArgs }),
     ...(setup.cwd === undefined ? {} : { cwd: setup.cwd }),
+    ...(setup.under === undefined ? {} : { under: setup.under }),
     env: { WEDGE: setup.wedge, SERVER_URL: server.serverUrl, TASK_TYPE: type.name, ...setup.env },
   });
 }
