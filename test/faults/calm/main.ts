@@ -61,6 +61,9 @@ if (unknown !== undefined)
   throw new RangeError(`--only: ${unknown} is none of ${SCENARIOS.map(({ name }) => name).join(", ")}`);
 const chosen = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
 
+// What was started ends with this process, if that exits.
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => process.exit(1));
+
 const endAt = performance.now() + minutes * 60_000;
 console.log(`${chosen.length} healthy workers for ${minutes} minutes; none may be ended by its watchdog`);
 const verdicts = await Promise.all(chosen.map((scenario) => run(scenario, endAt)));
