@@ -220,8 +220,8 @@ port.on('message', (/** @type {ToThread} */ message) => {
       break;
     case 'end':
       // After a stall it is armed already, with a bound for all that the main thread does.
-      if (ladder !== undefined) setTimeout(ladder.go, message.withinMs);
-      else ladder = armExit(config.exitThreadSource, message.exitCode, [message.withinMs]);
+      ladder ??= armExit(config.exitThreadSource, message.exitCode, [message.withinMs]);
+      setTimeout(ladder.go, message.withinMs);
       break;
     case 'go':
       ladder?.go();
