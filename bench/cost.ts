@@ -4,8 +4,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createHeartbeatBoard } from "../dist/liveness/board.js";
-import { median, progress, TASK_TYPE_NAME } from "./report.js";
 import { quantile } from "./real/numbers.js";
+import { median, progress, TASK_TYPE_NAME } from "./report.js";
 import { startClient, startStub, type Client, type Stub } from "./run.js";
 
 /** Watched and counted may differ by this much from neither. */

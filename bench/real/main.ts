@@ -3,10 +3,10 @@
  * beside this folder.
  */
 import { startRealConductor, type RealQueue } from "../../test/support/real-conductor/real-conductor.js";
+import { progress } from "../report.js";
 import { accept, verdictLine, type Verdict } from "./acceptance.js";
 import { CLIENTS, installOfficial, type Client } from "./clients.js";
 import { crowd, drain, idle, trickle } from "./loads.js";
-import { progress } from "../report.js";
 import { medians } from "./numbers.js";
 import { readOptions, type Options, type Part } from "./options.js";
 import { NOBODY, type QueueResults } from "./results.js";
