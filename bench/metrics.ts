@@ -5,9 +5,9 @@
 import { Registry } from "prom-client";
 import { ConductorError } from "../src/conductor/errors.js";
 import type { GroupStatus } from "../src/runner/runner-group.js";
-import { createEmitter, type Topic, type WorkerEmitter } from "../src/telemetry/emitter.js";
-import type { WorkerEventName, WorkerEvents } from "../src/telemetry/events.js";
-import { attachMetrics } from "../src/telemetry/metrics/metrics.js";
+import { createEmitter, type Topic, type WorkerEmitter } from "../src/events/emitter.js";
+import type { WorkerEventName, WorkerEvents } from "../src/events/events.js";
+import { attachMetrics } from "../src/metrics/metrics.js";
 
 const TASK_TYPES = 20;
 const EVENTS_PER_ROUND = 100_000;

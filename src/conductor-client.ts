@@ -2,10 +2,10 @@ import {
   createConductorClient as createUncountedClient,
   type ConductorClient,
   type ConductorClientOptions as UncountedClientOptions,
-} from "./conductor/client.js";
-import { ConfigurationError } from "./errors.js";
-import { createClientMetrics } from "./telemetry/metrics/client-metrics.js";
-import { isMetricsRegistry, type MetricsRegistry } from "./telemetry/metrics/registry.js";
+} from "./client/conductor-client.js";
+import { ConfigurationError } from "./base/errors.js";
+import { createClientMetrics } from "./metrics/client-metrics.js";
+import { isMetricsRegistry, type MetricsRegistry } from "./metrics/registry.js";
 
 export interface ConductorClientOptions extends UncountedClientOptions {
   /**

@@ -1,4 +1,4 @@
-export { TaskHandler, type StopOptions, type TaskHandlerStatus } from "./task-handler.js";
+export { TaskHandler, type StopOptions, type TaskHandlerStatus } from "./handler/task-handler.js";
 export type { AuthOptions, JournalOptions, TaskHandlerOptions } from "./config/types.js";
 export {
   defineWorker,
@@ -11,16 +11,16 @@ export {
 export type { TaskContext } from "./worker/task-context.js";
 export { inProgress, type InProgress, type InProgressOptions } from "./worker/in-progress.js";
 export { NonRetryableError, TaskCancelledError, TaskDeadlineError, TaskStoppingError } from "./worker/errors.js";
-export { ConfigurationError, OstinatoError, type OstinatoErrorCode } from "./errors.js";
+export { ConfigurationError, OstinatoError, type OstinatoErrorCode } from "./base/errors.js";
 export { createConductorClient, type ConductorClientOptions } from "./conductor-client.js";
-export type { ConductorClient } from "./conductor/client.js";
+export type { ConductorClient } from "./client/conductor-client.js";
 export { ConductorError } from "./conductor/errors.js";
-export { TaskClient } from "./conductor/task-client.js";
-export { MetadataClient } from "./conductor/metadata-client.js";
-export { WorkflowClient, type SearchWorkflowsOptions } from "./conductor/workflow-client.js";
-export type { WaitForWorkflowOptions } from "./conductor/wait-for-workflow.js";
+export { TaskClient } from "./client/task-client.js";
+export { MetadataClient } from "./client/metadata-client.js";
+export { WorkflowClient, type SearchWorkflowsOptions } from "./client/workflow-client.js";
+export type { WaitForWorkflowOptions } from "./client/wait-for-workflow.js";
 export type { TaskDefFields } from "./conductor/task-def-rules.js";
 export type * from "./conductor/types.js";
-export type { TaskEvent, WorkerEventListener, WorkerEventName, WorkerEvents } from "./telemetry/events.js";
-export type { Logger } from "./telemetry/logger.js";
-export type { MetricsRegistry } from "./telemetry/metrics/registry.js";
+export type { TaskEvent, WorkerEventListener, WorkerEventName, WorkerEvents } from "./events/events.js";
+export type { Logger } from "./log/logger.js";
+export type { MetricsRegistry } from "./metrics/registry.js";

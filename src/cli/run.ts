@@ -1,5 +1,5 @@
-import { ConfigurationError } from "../errors.js";
-import { superviseWorkers, type SuperviseOptions } from "../supervisor/supervise.js";
+import { ConfigurationError } from "../base/errors.js";
+import { superviseWorkers, type SuperviseOptions } from "../supervisor/primary/supervise.js";
 import { parse, splitArguments, wholeNumber } from "./arguments.js";
 import { UsageError } from "./usage-error.js";
 

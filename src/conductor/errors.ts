@@ -1,4 +1,4 @@
-import { brandErrorClass, OstinatoError, type OstinatoErrorCode } from "../errors.js";
+import { brandErrorClass, OstinatoError, type OstinatoErrorCode } from "../base/errors.js";
 import type { ErrorResponse } from "./types.js";
 
 export interface ConductorErrorDetails {

@@ -1,8 +1,8 @@
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
-import { ConfigurationError } from "../errors.js";
-import { isMetricsRegistry } from "../telemetry/metrics/registry.js";
+import { ConfigurationError } from "../base/errors.js";
+import { isMetricsRegistry } from "../metrics/registry.js";
 import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";
 import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Kind } from "./parse.js";

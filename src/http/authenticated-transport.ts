@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "../base/clock.js";
 import type { Exchange, HttpRequest, Transport } from "./exchange.js";
 import { notSent } from "./fault.js";
 import { redactor, TokenSource, type Credentials, type TokenAnswer, type TokenEvent } from "./token.js";

@@ -1,4 +1,4 @@
-import type { OstinatoErrorCode } from "../errors.js";
+import type { OstinatoErrorCode } from "../base/errors.js";
 
 /** The lane a request travels in: held polls must never stand in front of a result. */
 export type Lane = "poll" | "main";

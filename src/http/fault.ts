@@ -1,4 +1,4 @@
-import type { OstinatoErrorCode } from "../errors.js";
+import type { OstinatoErrorCode } from "../base/errors.js";
 import type { Exchange, HttpFault } from "./exchange.js";
 
 /** `{ kind: "notSent" }` with its fault. */

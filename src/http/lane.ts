@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.js";
-import { LinkedList } from "../linked-list.js";
+import type { Clock } from "../base/clock.js";
+import { LinkedList } from "../base/linked-list.js";
 import type { Exchange, HttpRequest, Lane } from "./exchange.js";
 import { messageOf, notSent } from "./fault.js";
 import type { Generation } from "./generation.js";

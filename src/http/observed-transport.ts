@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.js";
-import { LinkedList, type Linked } from "../linked-list.js";
+import type { Clock } from "../base/clock.js";
+import { LinkedList, type Linked } from "../base/linked-list.js";
 import type { Exchange, HttpRequest, Transport } from "./exchange.js";
 
 export interface ObservedTransport extends Transport {

@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 
-import type { Clock, Timer } from "../clock.js";
-import type { Linked } from "../linked-list.js";
+import type { Clock, Timer } from "../base/clock.js";
+import type { Linked } from "../base/linked-list.js";
 import { decoded } from "./content-coding.js";
 import type { Exchange, HttpRequest } from "./exchange.js";
 import { codeOf, isMalformed, maybeApplied, messageOf, notSent } from "./fault.js";

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { Clock } from "../clock.js";
+import type { Clock } from "../base/clock.js";
 import type { Exchange, HttpRequest, Transport } from "./exchange.js";
 import { notSent } from "./fault.js";
 

@@ -1,7 +1,7 @@
 import { buildConnector } from "undici";
 
-import { systemClock, type Clock } from "../clock.js";
-import { ConfigurationError } from "../errors.js";
+import { systemClock, type Clock } from "../base/clock.js";
+import { ConfigurationError } from "../base/errors.js";
 import type { Exchange, HttpRequest, Lane, Transport } from "./exchange.js";
 import { notSent } from "./fault.js";
 import { Generation } from "./generation.js";

@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.js";
-import type { Logger } from "../telemetry/logger.js";
+import type { Clock } from "../base/clock.js";
+import type { Logger } from "../log/logger.js";
 
 /** What is shorter is left to the metric, in ms: below it no deadline is missed. */
 const TOLD_FROM_MS = 1_000;

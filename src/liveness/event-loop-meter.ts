@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.js";
+import type { Clock, Timer } from "../base/clock.js";
 
 /** How late the event loop is: a timer of its own, and the difference to when it should have come. */
 export interface EventLoopMeter {

@@ -1,7 +1,7 @@
-import type { Timer } from "../clock.js";
+import type { Timer } from "../base/clock.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { TaskContextImpl } from "./context.js";
+import type { TaskContextImpl } from "./execution/context.js";
 import type { Outcome } from "./outcome.js";
 
 /**

@@ -2,9 +2,9 @@ import { Buffer } from "node:buffer";
 import { inspect, types } from "node:util";
 import { isObject } from "../conductor/reply.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
-import { isBrandedAs } from "../errors.js";
+import { isBrandedAs } from "../base/errors.js";
 import { isInProgress } from "../worker/in-progress.js";
-import { joinLogs } from "./context.js";
+import { joinLogs } from "./execution/context.js";
 import type { InFlightTask } from "./in-flight.js";
 
 /** What became of an execution, as a value. */

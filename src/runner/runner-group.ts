@@ -1,25 +1,25 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "../base/clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatBoard } from "../liveness/board.js";
-import type { WorkerTopics } from "../telemetry/emitter.js";
-import type { Logger } from "../telemetry/logger.js";
-import { createRepeatLog } from "../telemetry/repeat-log.js";
+import type { WorkerTopics } from "../events/emitter.js";
+import type { Logger } from "../log/logger.js";
+import { createRepeatLog } from "../log/repeat-log.js";
 import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
 import { DEFAULT_OUTBOX_LIMITS, type OutboxLimits } from "./delivery/outbox.js";
-import { Executor } from "./execution.js";
-import { HandBack } from "./hand-back.js";
+import { Executor } from "./execution/executor.js";
+import { HandBack } from "./delivery/hand-back.js";
 import type { Journal } from "./journal/journal.js";
 import { InFlightTable } from "./in-flight.js";
 import { plainFailure } from "./outcome.js";
-import { PollCoordinator } from "./poll-coordinator.js";
-import { takeOverFrom, type HeldTask, type Predecessor } from "./predecessor.js";
-import { Reclaim } from "./reclaim.js";
-import { ServerGate } from "./server-gate.js";
+import { PollCoordinator } from "./polling/poll-coordinator.js";
+import { takeOverFrom, type HeldTask, type Predecessor } from "./recovery/predecessor.js";
+import { Reclaim } from "./recovery/reclaim.js";
+import { ServerGate } from "./gate/server-gate.js";
 import type { Shared } from "./shared.js";
 import { TaskRunner, type RunnerStatus } from "./task-runner.js";
-import { Successors } from "./successors.js";
-import { Upkeep } from "./upkeep.js";
+import { Successors } from "./polling/successors.js";
+import { Upkeep } from "./execution/upkeep.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface RunnerGroupOptions {

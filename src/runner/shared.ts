@@ -1,9 +1,9 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "../base/clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
-import type { WorkerTopics } from "../telemetry/emitter.js";
-import type { Logger } from "../telemetry/logger.js";
+import type { WorkerTopics } from "../events/emitter.js";
+import type { Logger } from "../log/logger.js";
 import type { InFlightTable } from "./in-flight.js";
-import type { ServerGate } from "./server-gate.js";
+import type { ServerGate } from "./gate/server-gate.js";
 
 /** What all runners of a process have in common. */
 export interface Shared {

@@ -5,9 +5,9 @@ import { quote } from "../config/parse.js";
 import { MAX_CONCURRENCY } from "../config/resolve-worker.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatCell, LoopPhase } from "../liveness/board.js";
-import { backoffMs } from "./backoff.js";
+import { backoffMs } from "./gate/backoff.js";
 import type { RunnerParts } from "./parts.js";
-import type { PollMember } from "./poll-coordinator.js";
+import type { PollMember } from "./polling/poll-coordinator.js";
 import {
   afterChain,
   afterOutage,
@@ -17,9 +17,9 @@ import {
   paceMs,
   type PollPlan,
   type PollState,
-} from "./poll-strategy.js";
-import type { ReclaimSite } from "./reclaim.js";
-import { failureVerdict, mayBeLost, type Permit } from "./server-gate.js";
+} from "./polling/poll-strategy.js";
+import type { ReclaimSite } from "./recovery/reclaim.js";
+import { failureVerdict, mayBeLost, type Permit } from "./gate/server-gate.js";
 import type { Shared } from "./shared.js";
 import { SlotWork } from "./slot-work.js";
 import { Slots } from "./slots.js";

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.js";
+import type { Clock, Timer } from "../base/clock.js";
 
 /** What a loop waits on: somebody calls `wake`, or the time is over. A `wake` before the wait is not lost. */
 export class Wakeup {

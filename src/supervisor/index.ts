@@ -1,4 +1,4 @@
-export { superviseWorkers, type SuperviseOptions, type SupervisorHandle } from "./supervise.js";
-export type { ExitKind } from "./exit-kind.js";
-export type { ExitRecord, PlaceState, PlaceStatus } from "./process-place.js";
-export type { SupervisorEnd, SupervisorState, SupervisorStatus } from "./supervisor.js";
+export { superviseWorkers, type SuperviseOptions, type SupervisorHandle } from "./primary/supervise.js";
+export type { ExitKind } from "./primary/exit-kind.js";
+export type { ExitRecord, PlaceState, PlaceStatus } from "./primary/process-place.js";
+export type { SupervisorEnd, SupervisorState, SupervisorStatus } from "./primary/supervisor.js";

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../clock.js";
+import { type Clock, systemClock } from "../base/clock.js";
 import type { StartWorkflowRequest, Task, TaskDef, Workflow, WorkflowDef } from "../conductor/types.js";
 import { type Audit, auditOf, type TaskFacts } from "./audit.js";
 import type { QueueKind } from "./engine/held-polls.js";

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { ConfigurationError } from "../errors.js";
+import { ConfigurationError } from "../base/errors.js";
 import type { EmbeddedConductor, EmbeddedConductorOptions } from "./embedded-conductor.js";
 
 /** The methods that are passed on to the child. */

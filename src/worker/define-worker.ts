@@ -1,7 +1,7 @@
 import { inspect, types } from "node:util";
 
 import type { Task, TaskDef, TaskResult } from "../conductor/types.js";
-import { ConfigurationError } from "../errors.js";
+import { ConfigurationError } from "../base/errors.js";
 import type { InProgress } from "./in-progress.js";
 import type { TaskContext } from "./task-context.js";
 

@@ -1,4 +1,4 @@
-import { brandErrorClass, OstinatoError } from "../errors.js";
+import { brandErrorClass, OstinatoError } from "../base/errors.js";
 
 /**
  * Thrown by `execute` when trying again cannot help: the task ends as `FAILED_WITH_TERMINAL_ERROR`, and none of its

@@ -1,5 +1,5 @@
 import type { Task } from "../conductor/types.js";
-import type { Logger } from "../telemetry/logger.js";
+import type { Logger } from "../log/logger.js";
 
 /** What a function knows of the task it works on, beside the input. */
 export interface TaskContext {

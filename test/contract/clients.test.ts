@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createConductorClient, type ConductorClient } from "../../src/conductor/client.js";
+import { createConductorClient, type ConductorClient } from "../../src/client/conductor-client.js";
 import { taskDefProblems, type TaskDefFields } from "../../src/conductor/task-def-rules.js";
-import { registrationsOf, startTaskDefRegistrar } from "../../src/conductor/task-def-registration.js";
-import { systemClock } from "../../src/clock.js";
-import { createRepeatLog } from "../../src/telemetry/repeat-log.js";
+import { registrationsOf, startTaskDefRegistrar } from "../../src/handler/task-def-registration.js";
+import { systemClock } from "../../src/base/clock.js";
+import { createRepeatLog } from "../../src/log/repeat-log.js";
 import { silentLogger } from "../support/runner-world.js";
 import { wordsFor } from "./support/api.js";
 import { fresh, onEveryTarget } from "./support/target.js";

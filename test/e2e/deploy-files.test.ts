@@ -6,7 +6,7 @@ import type { Deployment } from "kubernetes-types/apps/v1.js";
 import type { Secret } from "kubernetes-types/core/v1.js";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
-import { KILL_MARGIN_MS } from "../../src/supervisor/process-place.js";
+import { KILL_MARGIN_MS } from "../../src/supervisor/primary/process-place.js";
 import { requireProgram, SAMPLE, sampleText } from "./support/deployed.js";
 import { envOf, execForm, lastOf, parseDockerfile } from "./support/dockerfile.js";
 import { checkManifests } from "./support/kubernetes-types.js";

@@ -283,7 +283,7 @@ describe("where it listens", () => {
     const child = startProcess({
       source: `
         import net from "node:net";
-        import { startAdminServer } from ${JSON.stringify(new URL("../../dist/telemetry/admin/admin-server.js", import.meta.url).href)};
+        import { startAdminServer } from ${JSON.stringify(new URL("../../dist/admin/admin-server.js", import.meta.url).href)};
         const status = () => ({ state: "running", runners: [] });
         const { url } = await startAdminServer({ port: 0, host: "127.0.0.1", stallMs: Infinity, registry: undefined, status });
         const answer = await fetch(url + "/livez");
@@ -471,7 +471,7 @@ describe("clients that misbehave", () => {
   });
 
   test("stop() ends connections at once, whatever they are at", async (context) => {
-    const { startAdminServer } = await import("../../src/telemetry/admin/admin-server.js");
+    const { startAdminServer } = await import("../../src/admin/admin-server.js");
     const registry = {
       contentType: "text/plain",
       registerMetric: () => {},

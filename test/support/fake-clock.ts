@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../../src/clock.js";
+import type { Clock, Timer } from "../../src/base/clock.js";
 
 /** Taken before a test can replace it with a fake one. */
 const realSetImmediate = setImmediate;

@@ -1,7 +1,7 @@
-import { sleep } from "../../clock.js";
+import { sleep } from "../../base/clock.js";
 import type { ConductorError } from "../../conductor/errors.js";
 import type { InFlightTask } from "../in-flight.js";
-import { failureVerdict, isGone, type Permit, type Verdict } from "../server-gate.js";
+import { failureVerdict, isGone, type Permit, type Verdict } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
 

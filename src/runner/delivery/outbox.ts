@@ -1,5 +1,5 @@
-import type { Timer } from "../../clock.js";
-import type { Permit } from "../server-gate.js";
+import type { Timer } from "../../base/clock.js";
+import type { Permit } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
 

@@ -1,5 +1,5 @@
 import type { ConductorError } from "../../conductor/errors.js";
-import type { Linked } from "../../linked-list.js";
+import type { Linked } from "../../base/linked-list.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { KeptResult } from "../journal/keeper.js";
 import type { Parcel } from "../outcome.js";

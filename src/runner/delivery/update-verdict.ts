@@ -1,6 +1,6 @@
 import type { HandOut } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
-import { ABOUT_THE_REQUEST, isGone, isUnheard } from "../server-gate.js";
+import { ABOUT_THE_REQUEST, isGone, isUnheard } from "../gate/server-gate.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =

@@ -1,15 +1,15 @@
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import type { Clock, Timer } from "../../clock.js";
-import { ConfigurationError } from "../../errors.js";
-import type { Logger } from "../../telemetry/logger.js";
-import { createRepeatLog, type RepeatLog } from "../../telemetry/repeat-log.js";
+import type { Clock, Timer } from "../../base/clock.js";
+import { ConfigurationError } from "../../base/errors.js";
+import type { Logger } from "../../log/logger.js";
+import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../outcome.js";
 import { Folder } from "./folder.js";
 import { FORMAT } from "./format.js";
 import type { DeadOwner, KeptResult, LegacySink, ResultKeeper } from "./keeper.js";
-import { Legacy } from "./legacy.js";
+import { Legacy } from "./inherited.js";
 import { DEFAULT_COMPACTION, OwnFile, type CompactionLimits } from "./own-file.js";
 import { factsOfThisProcess, findProcess, type ProcessFacts } from "./owner.js";
 

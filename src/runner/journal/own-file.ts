@@ -13,8 +13,8 @@ import {
   writeSync,
 } from "node:fs";
 import path from "node:path";
-import { LinkedList, type Linked } from "../../linked-list.js";
-import type { RepeatLog } from "../../telemetry/repeat-log.js";
+import { LinkedList, type Linked } from "../../base/linked-list.js";
+import type { RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../outcome.js";
 import { encodeHeader, encodeResult, encodeStrike, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../../clock.js";
+import type { Clock, Timer } from "../../base/clock.js";
 import { type HeapItem, IndexedHeap } from "./heap.js";
 
 /** Something that happens at a time; set by {@link Timeline.setAlarm}. */

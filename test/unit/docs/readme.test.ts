@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WORKER_PROPS } from "../../../src/config/env-names.js";
-import { WORKER_EVENT_NAMES } from "../../../src/telemetry/emitter.js";
+import { WORKER_EVENT_NAMES } from "../../../src/events/emitter.js";
 import { type EmbeddedConductor, startEmbeddedConductor } from "../../../src/testing/index.js";
 import { WORKER_OPTION_NAMES } from "../../../src/worker/define-worker.js";
 import { type Block, blocksOf, type Directive } from "./blocks.js";

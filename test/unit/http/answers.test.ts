@@ -1,7 +1,7 @@
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 
-import { ConfigurationError } from "../../../src/errors.js";
+import { ConfigurationError } from "../../../src/base/errors.js";
 import { createTransport } from "../../../src/http/transport.js";
 import { FakeClock } from "../../support/fake-clock.js";
 import { waitFor } from "../../support/wait-for.js";

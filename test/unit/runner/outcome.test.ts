@@ -9,7 +9,7 @@ import {
   toParcel,
   type Outcome,
 } from "../../../src/runner/outcome.js";
-import { TaskContextImpl } from "../../../src/runner/context.js";
+import { TaskContextImpl } from "../../../src/runner/execution/context.js";
 import { NonRetryableError } from "../../../src/worker/errors.js";
 import { inProgress } from "../../../src/worker/in-progress.js";
 import { FakeClock } from "../../support/fake-clock.js";

@@ -6,7 +6,7 @@ import type { Task, TaskResult } from "../../../src/conductor/types.js";
 import type { WorkerConfig } from "../../../src/config/types.js";
 import { InFlightTask } from "../../../src/runner/in-flight.js";
 import type { RunnerGroupOptions } from "../../../src/runner/runner-group.js";
-import type { WorkerEventName, WorkerEvents } from "../../../src/telemetry/events.js";
+import type { WorkerEventName, WorkerEvents } from "../../../src/events/events.js";
 import { makeTask, type TaskOverrides } from "../../support/conductor-stub.js";
 import type { ModelServer } from "../../support/model-server.js";
 import { createWorld, workerConfig } from "../../support/runner-world.js";

@@ -1,4 +1,4 @@
-import type { Clock } from "../../../src/clock.js";
+import type { Clock } from "../../../src/base/clock.js";
 
 /** A clock that is turned by hand. */
 export class HandClock implements Clock {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { ConfigurationError } from "../../../src/errors.js";
+import { ConfigurationError } from "../../../src/base/errors.js";
 import { defineWorker, isWorkerDefinition, WORKER_OPTION_NAMES } from "../../../src/worker/define-worker.js";
 
 const ctx = {} as never;

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { systemClock } from "../../../../src/clock.js";
+import { systemClock } from "../../../../src/base/clock.js";
 import { Folder } from "../../../../src/runner/journal/folder.js";
 import { END_LINE } from "../../../../src/runner/journal/format.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";

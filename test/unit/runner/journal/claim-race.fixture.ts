@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline";
-import { systemClock } from "../../../../src/clock.js";
+import { systemClock } from "../../../../src/base/clock.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { LegacyResult } from "../../../../src/runner/journal/keeper.js";
 import { silentLogger } from "../../../support/runner-world.js";

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ConfigurationError } from "../../../../src/errors.js";
+import { ConfigurationError } from "../../../../src/base/errors.js";
 import { startProcess } from "../../../support/process-harness.js";
 import { entryOf } from "../support.js";
 import { keep, liveIn, liveTasks, onlyFile, openJournal, parcelOf, scanBytes, temporaryFolder } from "./support.js";

@@ -13,7 +13,7 @@ import { Journal, type JournalOptions } from "../../../../src/runner/journal/jou
 import type { LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
 import { scan, type Scan } from "../../../../src/runner/journal/scan.js";
-import type { Logger } from "../../../../src/telemetry/logger.js";
+import type { Logger } from "../../../../src/log/logger.js";
 import type { Parcel } from "../../../../src/runner/outcome.js";
 import { FakeClock } from "../../../support/fake-clock.js";
 import { entryOf } from "../support.js";

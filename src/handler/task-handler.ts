@@ -1,0 +1,263 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { systemClock } from "../base/clock.js";
+import { describeHandler, describeWorker } from "../config/describe.js";
+import { resolveConfig } from "../config/resolve.js";
+import type { TaskHandlerOptions } from "../config/types.js";
+import { HandlerLife, type Internals } from "./handler-life.js";
+import type { GroupStatus } from "../runner/runner-group.js";
+import type { TaskRunner } from "../runner/task-runner.js";
+import { isSupervised } from "../supervisor/child/is-supervised.js";
+import { createDefaultLogger } from "../log/default-logger.js";
+import { createEmitter, type WorkerEmitter } from "../events/emitter.js";
+import type { WorkerEventListener, WorkerEventName } from "../events/events.js";
+import { safeLogger } from "../log/logger.js";
+import { loseUnwritableLines } from "../base/unwritable-output.js";
+
+/** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
+const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
+/** A second signal sooner than this is the same request: a terminal's Ctrl-C reaches a group of processes twice. */
+const SECOND_SIGNAL_MS = 2_000;
+/** After `run()`, functions that were abandoned get this long before they are ended with the process, in ms. */
+const ABANDONED_GRACE_MS = 1_000;
+
+export interface StopOptions {
+  /**
+   * How long tasks that run may take to finish, in ms; what is not finished then goes back to the queue. Default 25000.
+   * A poll under way is waited for in any case (up to `longPollMs` and a second), for it may bring a task.
+   */
+  drainTimeoutMs?: number;
+}
+
+export interface TaskHandlerStatus extends GroupStatus {
+  readonly state: "running" | "draining" | "stopped";
+}
+
+const STOPPED: TaskHandlerStatus = {
+  state: "stopped",
+  runners: [],
+  inFlight: 0,
+  resultsWaiting: 0,
+  abandoned: 0,
+  outboxFull: false,
+  serverReachable: false,
+};
+
+interface Request {
+  readonly kind: "start" | "stop";
+  readonly done: Promise<void>;
+}
+
+/**
+ * Runs workers: polls the server for their tasks, executes them and reports the results, until it is told to stop.
+ *
+ * ```ts
+ * await new TaskHandler({ serverUrl: "http://localhost:8080/api", workers: [greet] }).run();
+ * ```
+ */
+export class TaskHandler {
+  readonly #options: TaskHandlerOptions;
+  readonly #emitter: WorkerEmitter;
+  readonly #internals: Internals;
+  #life: HandlerLife | undefined;
+  /** What was asked for last; requests are carried out in their order. */
+  #last: Request | undefined;
+  /** How long the stop that was asked for last may drain, in ms; it may not have begun yet. */
+  #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
+  /** The supervisor's end in this process obeys signals, with the drain that the supervisor was given. */
+  #signalsAreHeard = false;
+
+  constructor(options: TaskHandlerOptions);
+  /** @internal */
+  constructor(options: TaskHandlerOptions, internals?: Internals);
+  constructor(options: TaskHandlerOptions, internals: Internals = {}) {
+    this.#options = options;
+    this.#internals = internals;
+    this.#emitter = createEmitter((event, error) => {
+      this.#life?.log.error({ event, err: error }, "a listener failed; the worker goes on");
+    });
+  }
+
+  /**
+   * Checks the options and the environment and begins to poll. Resolves when polling has begun, also while the server
+   * is away: it is tried until it comes. Throws `ConfigurationError`, naming everything that is wrong. Called while
+   * running it does nothing; after a stop it starts again.
+   */
+  start(): Promise<void> {
+    if (this.#last?.kind === "start") return this.#last.done;
+    const before = this.#last?.done ?? Promise.resolve();
+    const request: Request = { kind: "start", done: before.then(() => this.#start()) };
+    this.#last = request;
+    request.done.catch(() => {
+      if (this.#last === request) this.#last = undefined;
+    });
+    return request.done;
+  }
+
+  async #start(): Promise<void> {
+    const identity = { hostname: hostname(), pid: process.pid, random: randomBytes(4).toString("hex") };
+    const config = resolveConfig(this.#options, process.env, identity);
+    const log = safeLogger(this.#options.logger ?? (await createDefaultLogger(config.logLevel, config.logFormat)));
+    for (const warning of config.warnings) log.warn({}, warning);
+    log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
+    for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));
+    // Before it polls: its first task may end the process, which must not pass for a script that does not start.
+    const supervised = isSupervised() ? await import("../supervisor/child/child-end.js") : undefined;
+    const options = this.#options;
+    this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals });
+    const life = this.#life;
+    try {
+      await life.start();
+    } catch (error) {
+      this.#life = undefined;
+      throw error;
+    }
+    if (supervised === undefined) return;
+    const asSupervised = life.asSupervised((drainTimeoutMs) => this.stop({ drainTimeoutMs }));
+    this.#signalsAreHeard = supervised.attachToSupervisor(asSupervised);
+  }
+
+  /**
+   * Stops polling at once, lets running tasks finish for up to `drainTimeoutMs`, delivers their results, and gives back
+   * what is not finished. Resolves when all that is done; never rejects. Called again, it can only shorten the drain.
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    const drainTimeoutMs = options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS;
+    if (!(drainTimeoutMs >= 0 && Number.isFinite(drainTimeoutMs))) {
+      throw new RangeError(`drainTimeoutMs must be a number of milliseconds, 0 or more, got ${String(drainTimeoutMs)}`);
+    }
+    if (this.#last === undefined) return;
+    if (this.#last.kind === "stop") {
+      if (options.drainTimeoutMs !== undefined) {
+        this.#drainTimeoutMs = Math.min(this.#drainTimeoutMs, drainTimeoutMs);
+        this.#life?.group.hurry(drainTimeoutMs);
+      }
+    } else {
+      this.#drainTimeoutMs = drainTimeoutMs;
+      const stop = () => this.#life?.stop(this.#drainTimeoutMs);
+      this.#last = { kind: "stop", done: this.#last.done.then(stop, () => undefined) };
+    }
+    await this.#last.done;
+  }
+
+  /**
+   * Starts, and runs until SIGTERM or SIGINT (or {@link stop}); then drains. A second signal, 2 s or more after the
+   * first, cuts the drain short. Resolves when stopped; functions that ignored their abort signal do not keep the
+   * process alive after that. An error that nobody catches (`uncaughtException`, `unhandledRejection`) is logged, what
+   * is in flight is ended, and the process exits with code 1. A line that stdout or stderr does not take is no such
+   * error: it is lost.
+   */
+  async run(): Promise<void> {
+    loseUnwritableLines();
+    let firstSignalAt: number | undefined;
+    const onSignal = (signal: NodeJS.Signals) => {
+      const now = systemClock.now();
+      if (firstSignalAt === undefined) {
+        firstSignalAt = now;
+        this.#life?.log.info({ signal }, "signal received");
+        if (!this.#signalsAreHeard) void this.stop();
+      } else if (now - firstSignalAt >= SECOND_SIGNAL_MS) {
+        this.#life?.log.warn({ signal }, "second signal received: cutting the drain short");
+        if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
+      }
+    };
+    const onUncaught = (kind: "uncaughtException" | "unhandledRejection", error: unknown) => {
+      if (this.#life !== undefined) {
+        this.#life.crash(kind, error);
+        return;
+      }
+      // Nothing runs yet that would have to be ended: Node tells it and ends the process, as if nobody listened.
+      ignoreProcess();
+      setImmediate(() => {
+        throw error;
+      });
+    };
+    const onException = (error: unknown) => {
+      onUncaught("uncaughtException", error);
+    };
+    const onRejection = (error: unknown) => {
+      onUncaught("unhandledRejection", error);
+    };
+    const ignoreProcess = () => {
+      process.off("SIGTERM", onSignal);
+      process.off("SIGINT", onSignal);
+      process.off("uncaughtException", onException);
+      process.off("unhandledRejection", onRejection);
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    process.on("uncaughtException", onException);
+    process.on("unhandledRejection", onRejection);
+    try {
+      await this.start();
+      const life = this.#life;
+      await life?.stopped;
+      if (life !== undefined && life.abandoned > 0) endAbandoned(life);
+    } finally {
+      ignoreProcess();
+    }
+  }
+
+  /** Listens to an event; returns the way out. Listeners are isolated and never waited for. */
+  on<K extends WorkerEventName>(event: K, listener: WorkerEventListener<K>): () => void {
+    return this.#emitter.on(event, listener);
+  }
+
+  off<K extends WorkerEventName>(event: K, listener: WorkerEventListener<K>): void {
+    this.#emitter.off(event, listener);
+  }
+
+  /** Stops polling for a task type, or for all; what runs goes on. What a poll under way still brings is handed back. */
+  pause(taskDefName?: string): void {
+    for (const runner of this.#runners(taskDefName)) runner.pause();
+  }
+
+  /** Polls again after {@link pause}, or after a start with `paused`. */
+  resume(taskDefName?: string): void {
+    for (const runner of this.#runners(taskDefName)) runner.resume();
+  }
+
+  /**
+   * Changes how many tasks of a type run at once, from now on. Tasks that run already go on. Throws `RangeError` when it
+   * is no integer from 1 to 10000.
+   */
+  setConcurrency(taskDefName: string, concurrency: number): void {
+    for (const runner of this.#runners(taskDefName)) runner.setConcurrency(concurrency);
+  }
+
+  get status(): TaskHandlerStatus {
+    return this.#life?.status ?? STOPPED;
+  }
+
+  /** Where `/livez`, `/readyz`, `/metrics` and `/status` are answered; undefined when nowhere. */
+  get adminUrl(): string | undefined {
+    return this.#life?.adminUrl;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #runners(taskDefName: string | undefined): readonly TaskRunner[] {
+    const runners = this.#life?.group.runners ?? [];
+    if (taskDefName === undefined) return runners;
+    const found = runners.filter((runner) => runner.config.taskDefName === taskDefName);
+    if (found.length === 0) throw new RangeError(`no worker runs for task type ${JSON.stringify(taskDefName)}`);
+    return found;
+  }
+}
+
+/**
+ * Functions that ignored their abort signal may hold timers or sockets for ever; the process must not, unless another
+ * handler runs in it.
+ */
+function endAbandoned(life: HandlerLife): void {
+  const { log, abandoned } = life;
+  const timer = setInterval(() => {
+    if (life.hasNeighbours) return;
+    clearInterval(timer);
+    log.warn({ abandoned }, "functions that were ended go on and hold the process; ending it");
+    life.endProcess(Number(process.exitCode ?? 0));
+  }, ABANDONED_GRACE_MS);
+  timer.unref();
+}

@@ -1,0 +1,233 @@
+import type { Clock } from "../../base/clock.js";
+import type { ConductorError } from "../../conductor/errors.js";
+import type { Reply } from "../../conductor/reply.js";
+import { backoffMs, type FailureClass } from "./backoff.js";
+
+/** What one request told about the server as a whole. `neutral` says nothing: the fault may be the request's own. */
+export type Verdict = "ok" | "neutral" | FailureClass;
+
+/** No request takes that long, whatever its deadline is set to, without somebody else finding out sooner, in ms. */
+const FORGOTTEN_PROBE_MS = 60_000;
+
+/** After a probe that was no poll and did not get through, polls may go this much before everybody else, in ms. */
+const POLLS_FIRST_MS = 250;
+
+/** What cannot wait for the next probe may be one itself, for everybody, this often at most, in ms. */
+const URGENT_EVERY_MS = 500;
+
+/** So many successes since the last failure say that the next one is one replica's, or one moment's. */
+const FORGIVEN_AFTER = 8;
+
+/** Leave to send one request. Settled exactly once, by `report`. */
+export interface Permit {
+  readonly startedAt: number;
+  /** The one request that finds out whether the server is back: it should be short. */
+  readonly isProbe: boolean;
+  report(verdict: Verdict, retryAfterMs?: number): void;
+}
+
+/**
+ * One backoff for the whole process: while the server is away, all runners and deliveries together send one request per
+ * wait, and the first one that succeeds lets everybody through.
+ */
+export class ServerGate {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #listeners = new Set<() => void>();
+  /** Until when nobody passes; undefined while the gate is open. */
+  #closedUntil: number | undefined;
+  #closedAt = 0;
+  #failures = 0;
+  #successes = 0;
+  #failureClass: FailureClass | undefined;
+  /** When the probe under way began. */
+  #probingSince: number | undefined;
+  /**
+   * The last probe was no poll: a result that is refused for what it is, or too large to get through, must not keep the
+   * gate shut, by turns with others or alone.
+   */
+  #pollsFirst = false;
+  #lastOkAt: number | undefined;
+  #lastUrgentAt = -Infinity;
+
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** True while requests pass freely. */
+  get isOpen(): boolean {
+    return this.#closedUntil === undefined;
+  }
+
+  /** When the last request succeeded, by the clock; undefined before the first. */
+  get lastOkAt(): number | undefined {
+    return this.#lastOkAt;
+  }
+
+  /** Calls back whenever somebody who was refused may try again. Returns the way out. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Leave to send a request now, or how long to wait before asking again (a change is announced as well). */
+  admit(kind?: "poll"): Permit | { readonly waitMs: number } {
+    const now = this.#clock.now();
+    if (this.#closedUntil === undefined) return this.#permit(now, false);
+    const opensAt = this.#closedUntil + (this.#pollsFirst && kind !== "poll" ? POLLS_FIRST_MS : 0);
+    if (now < opensAt) return { waitMs: opensAt - now };
+    // Should the probe's owner forget it, the gate must not stay closed for ever.
+    if (this.#probingSince !== undefined && now - this.#probingSince < FORGOTTEN_PROBE_MS) return { waitMs: 1_000 };
+    this.#probingSince = now;
+    return this.#permit(now, true, kind);
+  }
+
+  /**
+   * For what {@link admit} would let go too late: one more probe, beside the backoff and without a say in it, for its
+   * success lets everybody through and its failure is no news.
+   */
+  admitUrgent(): Permit | { readonly waitMs: number } {
+    const now = this.#clock.now();
+    const waitMs = this.#lastUrgentAt + URGENT_EVERY_MS - now;
+    if (waitMs > 0) return { waitMs };
+    this.#lastUrgentAt = now;
+    const permit = this.#permit(now, false);
+    return {
+      startedAt: now,
+      isProbe: true,
+      report: (verdict, retryAfterMs) => {
+        permit.report(verdict === "ok" || retryAfterMs !== undefined ? verdict : "neutral", retryAfterMs);
+      },
+    };
+  }
+
+  #permit(startedAt: number, isProbe: boolean, kind?: "poll"): Permit {
+    let reported = false;
+    return {
+      startedAt,
+      isProbe,
+      report: (verdict, retryAfterMs) => {
+        if (reported) return;
+        reported = true;
+        if (isProbe) this.#pollsFirst = kind !== "poll";
+        if (isProbe && this.#probingSince === startedAt) this.#probingSince = undefined;
+        if (verdict === "ok") this.#succeeded(startedAt);
+        else if (verdict !== "neutral") this.#failed(startedAt, verdict, retryAfterMs);
+        else if (isProbe) this.#waitAgain();
+      },
+    };
+  }
+
+  #succeeded(startedAt: number): void {
+    this.#lastOkAt = this.#clock.now();
+    this.#successes += 1;
+    if (this.#closedUntil !== undefined && startedAt < this.#closedAt && !isAboutConnections(this.#failureClass)) {
+      // A poll that was held since before: the server that answers it refuses what is new.
+      return;
+    }
+    this.#failures = 0;
+    if (this.#closedUntil === undefined) return;
+    this.#closedUntil = undefined;
+    this.#failureClass = undefined;
+    this.#pollsFirst = false;
+    this.#announce();
+  }
+
+  #failed(startedAt: number, failureClass: FailureClass, retryAfterMs: number | undefined): void {
+    const now = this.#clock.now();
+    const isForgiven = failureClass === "overloaded" && this.#successes >= FORGIVEN_AFTER;
+    this.#successes = 0;
+    // Whose request it was waits; the others go on.
+    if (isForgiven && retryAfterMs === undefined && this.#closedUntil === undefined) return;
+    // Requests that were under way together fail together: that is one failure, not many.
+    const isNews = this.#closedUntil === undefined || startedAt >= this.#closedAt;
+    if (!isNews && retryAfterMs === undefined) return;
+    if (isNews) {
+      this.#failures = failureClass === this.#failureClass ? this.#failures + 1 : 1;
+      this.#failureClass = failureClass;
+      this.#closedAt = now;
+    }
+    const until = now + backoffMs(failureClass, Math.max(this.#failures, 1), this.#random, retryAfterMs);
+    this.#closedUntil = isNews ? until : Math.max(until, this.#closedUntil ?? 0);
+    this.#announce();
+  }
+
+  /** The probe told nothing: as long again as last time. */
+  #waitAgain(): void {
+    if (this.#closedUntil === undefined || this.#failureClass === undefined) return;
+    this.#closedUntil =
+      this.#clock.now() + backoffMs(this.#failureClass, Math.max(this.#failures, 1), this.#random, undefined);
+    this.#announce();
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** One connection may die while the server is well; then any success says so. */
+function isAboutConnections(failureClass: FailureClass | undefined): boolean {
+  return failureClass === "unreachable" || failureClass === "silent";
+}
+
+/** What a failed request says about the server as a whole. */
+export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered" }>): Verdict {
+  const { error } = reply;
+  if (reply.kind === "refused") return refusalVerdict(error);
+  if (error.code === "DEADLINE_EXCEEDED") return "silent";
+  if (error.code === "MALFORMED_RESPONSE") return "overloaded";
+  if (error.code === "INVALID_REQUEST" || error.code === "CLOSED") return "neutral";
+  return "unreachable";
+}
+
+/** Tells the gate what became of the request that `permit` was for. */
+export function reportReply(permit: Permit, reply: Reply<unknown>): void {
+  if (reply.kind === "answered") permit.report("ok");
+  else permit.report(failureVerdict(reply), reply.error.retryAfterMs);
+}
+
+/** However it is put: "No such task found by id: …", "Task not found". Not that a path or a resource is not there. */
+const GONE =
+  /no such (task|workflow)\b|\b(task|workflow)\b[^./]*\bnot found|(not|cannot) find (the |a )?(task|workflow)\b/i;
+
+/**
+ * Conductor itself says that the task, or what it belongs to, is not there. A 404 of a proxy, or of a gateway that has
+ * no route for the moment (with a message in JSON as well), says nothing of the kind.
+ */
+export function isGone(reply: Reply<unknown>): boolean {
+  return reply.kind === "refused" && reply.error.status === 404 && GONE.test(reply.error.serverMessage ?? "");
+}
+
+/**
+ * The server may have acted on the request, and what it said never came: the answer was lost, or somebody on the way
+ * answered in its stead (a gateway that had no patience left, or whose connection broke).
+ */
+export function mayBeLost(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
+  if (reply.kind !== "refused") return reply.kind === "maybeApplied";
+  const { status = 0, serverMessage } = reply.error;
+  return status >= 500 && serverMessage === undefined;
+}
+
+/** Where a wait has to be chosen after a failure that says nothing of the server. */
+export function failureClassOf(verdict: Verdict): FailureClass {
+  return verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
+}
+
+/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
+export const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
+
+/** A maintenance page answers every POST with 405: the server, which takes them, has not heard of this one. */
+export function isUnheard({ status, serverMessage }: ConductorError): boolean {
+  return status === 405 && serverMessage === undefined;
+}
+
+function refusalVerdict(error: ConductorError): Verdict {
+  const status = error.status ?? 0;
+  if (status === 401 || (status === 403 && error.serverMessage === undefined)) return "unauthorized";
+  if (error.retryable && status !== 500) return "overloaded";
+  // An answer in Conductor's own words: it is there, and it is about this request.
+  if (error.serverMessage !== undefined) return status === 500 ? "neutral" : "ok";
+  if (ABOUT_THE_REQUEST.has(status)) return "neutral";
+  return "overloaded";
+}

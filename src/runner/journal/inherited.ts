@@ -1,0 +1,224 @@
+import { closeSync, readSync, writeSync } from "node:fs";
+import { parseJson, isObject } from "../../conductor/reply.js";
+import type { Task, TaskResult } from "../../conductor/types.js";
+import type { WorkerConfig } from "../../config/types.js";
+import type { Logger } from "../../log/logger.js";
+import { InFlightTask } from "../in-flight.js";
+import type { Parcel } from "../outcome.js";
+import type { Folder } from "./folder.js";
+import { bodyOf, decodeLine, encodeStrike, type ResultMeta } from "./format.js";
+import type { DeadOwner, LegacySink } from "./keeper.js";
+import { readAtOf, scan, type Place, type Scan } from "./scan.js";
+
+export interface LegacyOptions {
+  /** Its name since it was claimed. */
+  readonly name: string;
+  readonly folder: Folder;
+  /** The address of this process's server. */
+  readonly server: string | undefined;
+  readonly sink: LegacySink;
+  readonly log: Logger;
+  /** By the process's clock, ms. */
+  readonly now: () => number;
+  /** All results have left, and the file is gone. */
+  readonly onDone: () => void;
+}
+
+/** The journal of a dead process, while its results are delivered: a few at a time, read when there is room. */
+export class Legacy {
+  readonly #options: LegacyOptions;
+  readonly #fd: number;
+  /** Not given to the delivery yet. */
+  readonly #waiting: Place[];
+  /** All that were ever found. */
+  readonly #known: Set<number>;
+  /** Where its results belong, if that is not our server by its address; it may be all the same. */
+  readonly #otherServer: string | undefined;
+  #underWay = 0;
+  /** Results of the other server's. */
+  #left = 0;
+  #isFeeding = false;
+  #isClosed = false;
+  /** The last read failed, which is said once. */
+  #isUnreadable = false;
+  /** Undefined: the header was damaged. */
+  readonly owner: Omit<DeadOwner, "isCertain"> | undefined;
+
+  /** Reads where everything is. Throws what the file system says. */
+  constructor(options: LegacyOptions) {
+    this.#options = options;
+    const { name, folder, server, log } = options;
+    this.#fd = folder.open(name);
+    const { header, live, damagedLines } = this.#scan();
+    this.#waiting = [...live.values()];
+    this.#known = new Set(live.keys());
+    this.#otherServer = header?.server === server ? undefined : header?.server;
+    this.owner = header && { workerIds: header.workerIds, pid: header.pid, host: header.host };
+    if (damagedLines > 0)
+      log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
+    if (live.size > 0) {
+      const fields = { file: name, pid: header?.pid, host: header?.host, results: live.size };
+      log.info(fields, "a dead process has left finished results; delivering them");
+    }
+  }
+
+  /** Gives the delivery as many as it has room for. */
+  feed(): void {
+    if (this.#isFeeding || this.#isClosed) return;
+    this.#isFeeding = true;
+    try {
+      for (let next; (next = this.#waiting[0]) !== undefined && this.#options.sink.hasRoomForLegacy;) {
+        const line = this.#bytes(next);
+        // It is still in the file: the next look may be luckier.
+        if (line === undefined) break;
+        this.#waiting.shift();
+        this.#handOver(next, line);
+      }
+    } finally {
+      this.#isFeeding = false;
+    }
+    if (this.#waiting.length === 0 && this.#underWay === 0) this.#finish();
+  }
+
+  /** What has not left stays in the file, for others. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    closeSync(this.#fd);
+  }
+
+  #scan(): Scan {
+    try {
+      return scan(readAtOf(this.#fd));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #handOver({ meta }: Place, line: Buffer): void {
+    const parcel = parcelOf(line);
+    if (parcel === undefined) {
+      const { taskType, taskId, workflowInstanceId } = meta;
+      this.#options.log.error({ taskType, taskId, workflowInstanceId }, "a result in a journal can no longer be read");
+      return;
+    }
+    this.#underWay += 1;
+    let isOver = false;
+    const end = (note: () => void) => () => {
+      if (isOver) return;
+      isOver = true;
+      this.#underWay -= 1;
+      note();
+      this.feed();
+    };
+    const strike = end(() => {
+      this.#write(meta.n);
+    });
+    const leave = end(() => {
+      this.#left += 1;
+    });
+    const entry = new InFlightTask(taskOf(meta), workerOf(meta), this.#options.now());
+    const kept = { isOnDisk: true, synced: undefined, strike };
+    const mayBeElsewhere = this.#otherServer !== undefined;
+    this.#options.sink.deliverLegacy({ entry, parcel, kept: mayBeElsewhere ? { ...kept, leave } : kept });
+  }
+
+  #bytes({ offset, length }: Place): Buffer | undefined {
+    const line = Buffer.alloc(length);
+    try {
+      readSync(this.#fd, line, 0, length, offset);
+      this.#isUnreadable = false;
+      return line;
+    } catch (error) {
+      const { log, name } = this.#options;
+      if (!this.#isUnreadable) log.error({ file: name, err: error }, "reading a journal failed; trying again");
+      this.#isUnreadable = true;
+      return undefined;
+    }
+  }
+
+  #write(n: number): void {
+    if (this.#isClosed) return;
+    try {
+      writeSync(this.#fd, encodeStrike(n));
+    } catch {
+      // Who takes the file over next finds that the server has the result.
+    }
+  }
+
+  /** Nothing is left, unless the process was taken for dead and has gone on writing. */
+  #finish(): void {
+    const { name, folder, server, log, onDone } = this.#options;
+    try {
+      for (const [n, place] of this.#scan().live) {
+        if (this.#known.has(n)) continue;
+        this.#known.add(n);
+        this.#waiting.push(place);
+      }
+      if (this.#waiting.length > 0) {
+        this.feed();
+        return;
+      }
+      this.close();
+      if (this.#left > 0) {
+        const fields = { file: name, results: this.#left, theirServer: this.#otherServer, ourServer: server };
+        log.warn(
+          fields,
+          "a journal is for another server, and ours does not know its tasks; it is left for a worker there",
+        );
+        folder.release(name);
+        onDone();
+        return;
+      }
+      folder.remove(name);
+    } catch (error) {
+      log.warn({ file: name, err: error }, "a journal that has been delivered cannot be removed");
+    }
+    this.close();
+    if (this.#known.size > 0) log.info({ file: name }, "all that a dead process had left has been dealt with");
+    onDone();
+  }
+}
+
+function parcelOf(line: Buffer): Parcel | undefined {
+  const decoded = decodeLine(line);
+  if (decoded?.kind !== "p") return undefined;
+  const body = bodyOf(decoded.payload);
+  const result = parseJson(body.toString("utf8"));
+  return isObject(result) ? { result: result as unknown as TaskResult, body } : undefined;
+}
+
+/** As much of the task as a report on it needs. */
+function taskOf({ taskId, workflowInstanceId, taskType, workerId, pollCount, retryCount }: ResultMeta): Task {
+  const task: Partial<Task> = {
+    taskId,
+    workflowInstanceId,
+    taskType,
+    taskDefName: taskType,
+    workerId,
+    pollCount,
+    retryCount,
+    status: "IN_PROGRESS",
+    inputData: {},
+    outputData: {},
+  };
+  return task as Task;
+}
+
+/** A worker that is no more. */
+function workerOf({ taskType, workerId }: ResultMeta): WorkerConfig {
+  return {
+    taskDefName: taskType,
+    workerId,
+    concurrency: 1,
+    domain: undefined,
+    executionTimeoutMs: undefined,
+    longPollMs: 0,
+    paused: true,
+    onDrainDeadline: "fail",
+    takesTask: false,
+    sources: {},
+    execute: () => undefined,
+  };
+}

@@ -1,0 +1,135 @@
+import { sleep } from "../../base/clock.js";
+import type { Task } from "../../conductor/types.js";
+import type { WorkerConfig } from "../../config/types.js";
+import type { InFlightState } from "../in-flight.js";
+import { handOutKey } from "../journal/keeper.js";
+import type { DeadOwner } from "../journal/keeper.js";
+import type { Reclaim, ReclaimSite } from "./reclaim.js";
+import { isGone, reportReply } from "../gate/server-gate.js";
+import type { Shared } from "../shared.js";
+import { mustNotRunTwice } from "../execution/task-times.js";
+
+/** A task that a process had in its hands when it last told. */
+export interface HeldTask {
+  readonly taskId: string;
+  readonly workflowInstanceId: string;
+  readonly taskType: string;
+  readonly workerId: string;
+  /** Undefined: known from a stall report only, which does not have it. */
+  readonly pollCount: number | undefined;
+  readonly state: InFlightState;
+}
+
+/** One worker of a process, and the name under which it polled. */
+export interface PollerIdentity {
+  readonly taskType: string;
+  readonly domain: string | undefined;
+  readonly workerId: string;
+  /** The `workerId` is of that process alone, so that whatever the server has under it was that process's. */
+  readonly isUnique: boolean;
+}
+
+/** What a process that died has left behind, for the one that takes its place. */
+export interface Predecessor {
+  readonly id: number;
+  readonly tasks: readonly HeldTask[];
+  readonly pollers: readonly PollerIdentity[];
+  /** How it died, in one line. */
+  readonly reason: string;
+}
+
+/**
+ * What is known of a process from its journal: its `workerId`s. Those that it made up itself are its alone; one that
+ * somebody gave it may be that of a living process as well.
+ */
+export function predecessorOf({ pid, host, workerIds }: DeadOwner, workers: readonly WorkerConfig[]): Predecessor {
+  const own = workerIds.filter((workerId) => workerId.startsWith(`${host}:${pid}:`));
+  const pollers = workers.flatMap(({ taskDefName: taskType, domain }) =>
+    own.map((workerId) => ({ taskType, domain, workerId, isUnique: true })),
+  );
+  return { id: pid, tasks: [], pollers, reason: `process ${pid} on ${host} ended without a drain` };
+}
+
+/** What a task that may have been started fails with. */
+export const deathReason = (reason: string): string => `the worker process died: ${reason}`;
+
+const RETRY_MS = 2_000;
+const MAX_FAILURES = 5;
+/** Looks at the same time: a process may have left a thousand tasks. */
+const MAX_PARALLEL = 8;
+
+interface TakeOverParts {
+  readonly shared: Shared;
+  readonly reclaim: Reclaim;
+  /** Nothing is taken over any more, for the process stops. */
+  readonly isOver: () => boolean;
+  /** The hand-outs (see `handOutKey`) whose finished result is in a journal, and is delivered from there. */
+  readonly finished: ReadonlySet<string>;
+}
+
+/**
+ * Ends what a process that died has left: what it told by id, and then what only the server knows of. A task is touched
+ * only if the server still shows the very hand-out that the dead process got (its `workerId`, its `pollCount`). What it
+ * may have started fails, retryable, so that a task that kills its process does not go round for ever; what was
+ * received and not begun goes back to the queue. Resolves when that is under way, or given up; never rejects.
+ */
+export async function takeOverFrom(
+  predecessor: Predecessor,
+  sites: readonly ReclaimSite[],
+  { shared, reclaim, isOver, finished }: TakeOverParts,
+): Promise<void> {
+  const { clock, table } = shared;
+  const startedAt = clock.now();
+  const isFinished = (task: Task) => finished.has(handOutKey(task.taskId, task.pollCount));
+  const reason = deathReason(predecessor.reason);
+  const endOne = async (held: HeldTask): Promise<void> => {
+    const site = sites.find(({ config }) => config.taskDefName === held.taskType);
+    if (site === undefined || isOver()) return;
+    const task = await look(held.taskId, shared, isOver);
+    if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) return;
+    if (isFinished(task)) return;
+    const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
+    site.takeOver(task, isUnbegun ? undefined : reason);
+  };
+  const left = [...predecessor.tasks].reverse();
+  const endThem = async (): Promise<void> => {
+    for (let held = left.pop(); held !== undefined; held = left.pop()) await endOne(held);
+  };
+  await Promise.all(Array.from({ length: MAX_PARALLEL }, endThem));
+
+  const searches: Promise<void>[] = [];
+  for (const { taskType, domain, workerId, isUnique } of predecessor.pollers) {
+    const site = sites.find(({ config }) => config.taskDefName === taskType && config.domain === domain);
+    // A workerId of the user's own may be that of a living process as well.
+    if (site === undefined || !isUnique || isOver()) continue;
+    searches.push(reclaim.leftBy(site, workerId, reason, startedAt + site.config.longPollMs, isFinished));
+  }
+  await Promise.all(searches);
+}
+
+function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
+  return (
+    task.status === "IN_PROGRESS" &&
+    task.workerId === workerId &&
+    (pollCount === undefined || task.pollCount === pollCount)
+  );
+}
+
+/** Undefined: it is gone, or the server does not answer. */
+async function look(taskId: string, { api, clock, gate }: Shared, isOver: () => boolean): Promise<Task | undefined> {
+  for (let failures = 0; failures < MAX_FAILURES && !isOver();) {
+    const permit = gate.admit();
+    if ("waitMs" in permit) {
+      await sleep(clock, Math.min(Math.max(permit.waitMs, 1), RETRY_MS));
+      continue;
+    }
+    const reply = await api.get(taskId);
+    reportReply(permit, reply);
+    if (reply.kind === "answered") return reply.value;
+    if (isGone(reply)) return undefined;
+    // A server that is away is waited for.
+    if (reply.kind === "refused") failures += 1;
+    await sleep(clock, RETRY_MS);
+  }
+  return undefined;
+}

@@ -1,0 +1,284 @@
+import cluster, { type Worker } from "node:cluster";
+import type { WorkerConfig } from "../../config/types.js";
+import type { HeldTask, PollerIdentity, Predecessor } from "../../runner/recovery/predecessor.js";
+import type { TaskHandlerStatus } from "../../handler/task-handler.js";
+import type { SafeLogger } from "../../log/logger.js";
+import type { MetricsRegistry } from "../../metrics/registry.js";
+import { mergeStatus } from "./merge-status.js";
+import { BEAT_MS, MAX_NAMED_TASKS, unwrap, wrap, type MetricJson, type Order, type Report } from "../messages.js";
+
+/** One handler of a supervised process, from its start to its stop. */
+export interface SupervisedHandler {
+  readonly log: SafeLogger;
+  readonly workers: readonly WorkerConfig[];
+  /** What its watchdog allows, in ms; undefined: nobody watches for stalls. */
+  readonly stallMs: number | undefined;
+  /** Undefined: no metrics. */
+  readonly registry: MetricsRegistry | undefined;
+  /** Settles when it has stopped, whoever asked for it. */
+  readonly stopped: Promise<void>;
+  status(): TaskHandlerStatus;
+  /** The tasks that it has in its hands, at most `max`. */
+  tasks(max: number): HeldTask[];
+  /** How many tasks it had not ended when it had stopped. */
+  left(): number;
+  /** Asked again it can only shorten the drain. */
+  stop(drainTimeoutMs: number): Promise<void>;
+  /** Ends what a process that died has left; settles when that is done or given up. */
+  takeOver(predecessor: Predecessor): Promise<void>;
+  endProcess(code: number): void;
+}
+
+/** A drain that nobody has given a length, in ms. */
+const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
+/** A second signal sooner than this is the same request: a terminal's Ctrl-C reaches a group of processes twice. */
+const SECOND_SIGNAL_MS = 2_000;
+/** Without a primary nobody kills what does not end: it ends itself so long after its drain, in ms. */
+const ORPHAN_MARGIN_MS = 8_000;
+/** What reading the last metrics may take, in ms. */
+const LAST_METRICS_MS = 500;
+/** What a single metric may take to be read, in ms: less than that, and than the primary waits for all. */
+const METRIC_MS = 400;
+
+/** A child's end of the channel to its supervisor: tells what there is, and does what it is told. */
+class ChildEnd {
+  readonly #worker: Worker;
+  readonly #handlers = new Set<SupervisedHandler>();
+  #latest: SupervisedHandler;
+  #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
+  /** When the drain ends, by `performance.now()`; undefined: nobody has asked for one. */
+  #drainUntil: number | undefined;
+  #firstSignalAt: number | undefined;
+  /** Tasks that handlers which have stopped had not ended. */
+  #left = 0;
+  #isBeatUnderWay = false;
+  /** The dead whose tasks this process was asked to end. */
+  readonly #predecessors: Predecessor[] = [];
+
+  constructor(worker: Worker, first: SupervisedHandler) {
+    this.#worker = worker;
+    this.#latest = first;
+    // A handler holds its process while it runs; when none does, the channel must not.
+    process.channel?.unref();
+    process.on("message", (message: unknown) => {
+      const order = unwrap<Order>(message);
+      if (order !== undefined) this.#obey(order);
+    });
+    worker.on("disconnect", () => {
+      this.#primaryIsGone();
+    });
+    const onSignal = () => {
+      this.#onSignal();
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    // A terminal that closes, or who signals the whole group, sends it to all; what it means is for the primary to say.
+    process.on("SIGHUP", () => {});
+    setInterval(() => {
+      this.#beat();
+    }, BEAT_MS).unref();
+  }
+
+  attach(handler: SupervisedHandler): void {
+    if (this.#handlers.size === 0) this.#left = 0;
+    this.#handlers.add(handler);
+    this.#latest = handler;
+    void handler.stopped.then(() => this.#stopped(handler));
+    this.#tell({
+      kind: "ready",
+      stallMs: mostLenient([...this.#handlers]),
+      pollers: [...this.#handlers].flatMap(({ workers }) => workers.map(identity)),
+    });
+    this.#beat();
+    void this.#takeOverLate(handler);
+    if (this.#drainUntil !== undefined) void handler.stop(Math.max(0, this.#drainUntil - performance.now()));
+  }
+
+  #obey(order: Order): void {
+    switch (order.kind) {
+      case "welcome":
+        this.#drainTimeoutMs = order.drainTimeoutMs;
+        return;
+      case "drain":
+        this.#drain(order.drainTimeoutMs);
+        return;
+      case "scrape":
+        void this.#metrics().then((metrics) => {
+          this.#tell({ kind: "metrics", id: order.id, metrics });
+        });
+        return;
+      case "reclaim":
+        void this.#takeOver(order.predecessor);
+        return;
+    }
+  }
+
+  #onSignal(): void {
+    const now = performance.now();
+    this.#firstSignalAt ??= now;
+    if (now - this.#firstSignalAt >= SECOND_SIGNAL_MS) this.#drain(0);
+    else if (this.#drainUntil === undefined) this.#drain(this.#drainTimeoutMs);
+  }
+
+  #drain(drainTimeoutMs: number): void {
+    const until = performance.now() + drainTimeoutMs;
+    if (this.#drainUntil === undefined) this.#tell({ kind: "stopping" });
+    else if (until >= this.#drainUntil) return;
+    this.#drainUntil = until;
+    for (const handler of this.#handlers) void handler.stop(drainTimeoutMs);
+  }
+
+  /** Cluster would exit this process at once, with everything it has in its hands. */
+  #primaryIsGone(): void {
+    this.#worker.exitedAfterDisconnect = true;
+    const { log } = this.#latest;
+    if (this.#handlers.size > 0) log.warn({}, "the supervisor is gone; finishing what runs, and ending");
+    this.#drain(this.#drainTimeoutMs);
+    setTimeout(() => {
+      log.error({}, "the supervisor is gone, and the process does not end by itself; ending it");
+      this.#latest.endProcess(1);
+    }, this.#drainTimeoutMs + ORPHAN_MARGIN_MS).unref();
+  }
+
+  async #stopped(handler: SupervisedHandler): Promise<void> {
+    const metrics = this.#handlers.size === 1 ? await this.#lastMetrics() : [];
+    this.#handlers.delete(handler);
+    this.#left += handler.left();
+    if (this.#handlers.size > 0) return;
+    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics });
+  }
+
+  /** Each handler takes what is of its task types, none waits for another one's server, and one may start later. */
+  async #takeOver(predecessor: Predecessor): Promise<void> {
+    this.#predecessors.push(predecessor);
+    await Promise.all([...this.#handlers].map((handler) => takeOver(handler, predecessor)));
+    this.#tellIfTaken(predecessor);
+  }
+
+  async #takeOverLate(handler: SupervisedHandler): Promise<void> {
+    for (const predecessor of [...this.#predecessors]) {
+      await takeOver(handler, predecessor);
+      this.#tellIfTaken(predecessor);
+    }
+  }
+
+  /** What nobody here has taken care of is told to the next process again. */
+  #tellIfTaken(predecessor: Predecessor): void {
+    const handlers = [...this.#handlers];
+    if (!predecessor.pollers.every(({ taskType }) => handlers.some((handler) => isOf(handler, taskType)))) return;
+    const at = this.#predecessors.indexOf(predecessor);
+    if (at >= 0) this.#predecessors.splice(at, 1);
+    this.#tell({ kind: "reclaimed", id: predecessor.id });
+  }
+
+  #beat(): void {
+    // A primary that does not read must not make us keep what it has not read.
+    if (this.#isBeatUnderWay || this.#handlers.size === 0) return;
+    const handlers = [...this.#handlers];
+    const tasks: HeldTask[] = [];
+    for (const handler of handlers) tasks.push(...handler.tasks(MAX_NAMED_TASKS - tasks.length));
+    this.#isBeatUnderWay = true;
+    this.#tell({ kind: "beat", status: mergeStatus(handlers.map((handler) => handler.status())), tasks }, () => {
+      this.#isBeatUnderWay = false;
+    });
+  }
+
+  async #metrics(): Promise<readonly MetricJson[]> {
+    const registries = new Set([...this.#handlers].map(({ registry }) => registry));
+    const all: MetricJson[] = [];
+    for (const registry of registries) all.push(...(await metricsOf(registry)));
+    return all;
+  }
+
+  /** What was counted since the last scrape would be lost with the process. */
+  async #lastMetrics(): Promise<readonly MetricJson[]> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<readonly MetricJson[]>((resolve) => {
+      timer = setTimeout(resolve, LAST_METRICS_MS, []);
+    });
+    const metrics = await Promise.race([this.#metrics(), late]);
+    clearTimeout(timer);
+    return metrics;
+  }
+
+  #tell(report: Report, onSent: () => void = () => {}): void {
+    // Through the process's own function: the worker's refuses when the channel has just closed.
+    if (!process.connected) return;
+    process.send?.(wrap(report), undefined, {}, onSent);
+  }
+}
+
+function isOf({ workers }: SupervisedHandler, taskType: string): boolean {
+  return workers.some(({ taskDefName }) => taskDefName === taskType);
+}
+
+function takeOver(handler: SupervisedHandler, predecessor: Predecessor): Promise<void> {
+  return handler.takeOver({
+    ...predecessor,
+    tasks: predecessor.tasks.filter(({ taskType }) => isOf(handler, taskType)),
+    pollers: predecessor.pollers.filter(({ taskType }) => isOf(handler, taskType)),
+  });
+}
+
+/** The primary sees the process as one: it must not kill it for what one of its handlers may lawfully do. */
+function mostLenient(handlers: readonly SupervisedHandler[]): number | undefined {
+  const all = handlers.map(({ stallMs }) => stallMs ?? Infinity);
+  const longest = Math.max(...all);
+  return longest === Infinity ? undefined : longest;
+}
+
+function identity({ taskDefName, domain, workerId, sources }: WorkerConfig): PollerIdentity {
+  const isUnique = (sources.workerId ?? "default") === "default";
+  return { taskType: taskDefName, domain, workerId, isUnique };
+}
+
+/**
+ * Empty where there is no registry. A metric that throws or does not come is left out: the others' are worth having.
+ */
+async function metricsOf(registry: MetricsRegistry | undefined): Promise<readonly MetricJson[]> {
+  const all = call(registry, "getMetricsAsArray");
+  if (registry === undefined || !Array.isArray(all)) return [];
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<object>((resolve) => {
+    timer = setTimeout(resolve, METRIC_MS, {});
+  });
+  const bounded = all.map((metric: { get(): unknown }) => ({
+    get: async () => {
+      try {
+        return await Promise.race([metric.get(), late]);
+      } catch {
+        return {};
+      }
+    },
+  }));
+  // The registry itself, with its default labels, but for where it finds its metrics.
+  const view: unknown = Object.create(registry, { getMetricsAsArray: { value: () => bounded } });
+  try {
+    const metrics: unknown = await call(view as object, "getMetricsAsJSON");
+    return Array.isArray(metrics) ? metrics.filter(isMetric) : [];
+  } catch {
+    return [];
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function call(on: object | undefined, method: string): unknown {
+  const found: unknown = on === undefined ? undefined : Reflect.get(on, method);
+  return typeof found === "function" ? Reflect.apply(found, on, []) : undefined;
+}
+
+function isMetric(metric: unknown): metric is MetricJson {
+  return typeof metric === "object" && metric !== null && Array.isArray((metric as Partial<MetricJson>).values);
+}
+
+/** A process has one channel. */
+let end: ChildEnd | undefined;
+
+/** Puts a handler that has started under the supervisor of this process. False, and nothing happens: there is none. */
+export function attachToSupervisor(handler: SupervisedHandler): boolean {
+  if (cluster.worker === undefined || process.send === undefined) return false;
+  end ??= new ChildEnd(cluster.worker, handler);
+  end.attach(handler);
+  return true;
+}
