@@ -4,7 +4,7 @@
  */
 import { Registry } from "prom-client";
 import { ConductorError } from "../src/conductor/errors.js";
-import type { GroupStatus } from "../src/runner/runner-group.js";
+import type { GroupStatus } from "../src/status.js";
 import { createEmitter, type Topic, type WorkerEmitter } from "../src/events/emitter.js";
 import type { WorkerEventName, WorkerEvents } from "../src/events/events.js";
 import { attachMetrics } from "../src/metrics/metrics.js";

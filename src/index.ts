@@ -1,4 +1,5 @@
-export { TaskHandler, type StopOptions, type TaskHandlerStatus } from "./handler/task-handler.js";
+export { TaskHandler, type StopOptions } from "./handler/task-handler.js";
+export type { TaskHandlerStatus } from "./status.js";
 export type { AuthOptions, JournalOptions, TaskHandlerOptions } from "./config/types.js";
 export {
   defineWorker,
@@ -12,8 +13,7 @@ export type { TaskContext } from "./worker/task-context.js";
 export { inProgress, type InProgress, type InProgressOptions } from "./worker/in-progress.js";
 export { NonRetryableError, TaskCancelledError, TaskDeadlineError, TaskStoppingError } from "./worker/errors.js";
 export { ConfigurationError, OstinatoError, type OstinatoErrorCode } from "./base/errors.js";
-export { createConductorClient, type ConductorClientOptions } from "./conductor-client.js";
-export type { ConductorClient } from "./client/conductor-client.js";
+export { createConductorClient, type ConductorClient, type ConductorClientOptions } from "./client/conductor-client.js";
 export { ConductorError } from "./conductor/errors.js";
 export { TaskClient } from "./client/task-client.js";
 export { MetadataClient } from "./client/metadata-client.js";

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EmbeddedConductor } from "ostinato/testing";
-import { FaultWorld, type ClientName } from "./world.js";
 import { accountsOf, type Accounts } from "./accounts.js";
 import type { FaultShape } from "./shape.js";
+import { FaultWorld, type ClientName } from "./world.js";
 
 /** A new task is started so often until one is done. */
 const PROBE_EVERY_MS = 500;

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import pLimit from "p-limit";
-import type { EmbeddedConductor } from "ostinato/testing";
 import type { TaskDef } from "ostinato";
+import type { EmbeddedConductor } from "ostinato/testing";
+import pLimit from "p-limit";
 import { startGateway, type Gateway } from "../../test/faults/support/gateway.js";
 import { beginWorkflows, defineTypes, type Input } from "../../test/faults/support/world.js";
 import { startProcess, type RunningProcess } from "../../test/support/process-harness.js";

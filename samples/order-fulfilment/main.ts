@@ -5,8 +5,8 @@ import { type Options, readOptions, USAGE } from "./options.js";
 import { type OrderCounts, runOrders } from "./orders.js";
 import { clip, createProgress, hasColours, type Progress, widthOf } from "./progress.js";
 import { COLOURED, isFlawless, type Outcome, PLAIN, reportLines } from "./report.js";
-import { taskDefs, workflowDef } from "./workflow.js";
 import { workers } from "./workers.js";
+import { taskDefs, workflowDef } from "./workflow.js";
 
 /**
  * When no order has ended for this long, something is wrong that waiting will not mend. A server that was killed needs

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import type { TaskHandlerStatus } from "../handler/task-handler.js";
+import type { TaskHandlerStatus } from "../status.js";
 
 /** What `/status` and the page tell beside the handler's status. */
 export interface ProcessFacts {
@@ -8,21 +7,6 @@ export interface ProcessFacts {
   readonly node: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-}
-
-/** Costs a file: read it once. */
-export function readVersion(): string {
-  try {
-    const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-      name?: unknown;
-      version?: unknown;
-    };
-    // In a bundle there may be another package's file at this place.
-    if (manifest.name === "ostinato" && typeof manifest.version === "string") return manifest.version;
-  } catch {
-    // There is no such file in a bundle.
-  }
-  return "unknown";
 }
 
 export function processFacts(version: string): ProcessFacts {

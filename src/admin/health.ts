@@ -1,5 +1,4 @@
-import type { RunnerStatus } from "../runner/task-runner.js";
-import type { TaskHandlerStatus } from "../handler/task-handler.js";
+import { nameOf, type RunnerStatus, type TaskHandlerStatus } from "../status.js";
 
 /**
  * For how long the polls of a task type may fail before the process is not ready, in ms, counted from the first that
@@ -112,11 +111,6 @@ function failures(runners: readonly RunnerStatus[], forAtLeastMs: number): strin
 function listed(names: readonly string[]): string {
   const more = names.length - MAX_NAMES;
   return more > 0 ? `${names.slice(0, MAX_NAMES).join(", ")} and ${more} more` : names.join(", ");
-}
-
-/** As Conductor names the queue: the task type, in a domain `domain:type`. */
-export function nameOf({ taskType, domain }: Pick<RunnerStatus, "taskType" | "domain">): string {
-  return domain === undefined ? taskType : `${domain}:${taskType}`;
 }
 
 /** `12 s`; below a second `0.3 s`. */

@@ -1,7 +1,6 @@
-import type { RunnerStatus } from "../runner/task-runner.js";
-import type { TaskHandlerStatus } from "../handler/task-handler.js";
+import { type RunnerStatus, type TaskHandlerStatus, nameOf } from "../status.js";
 import type { ProcessFacts } from "./about.js";
-import { nameOf, seconds, type Liveness, type Readiness } from "./health.js";
+import { seconds, type Liveness, type Readiness } from "./health.js";
 
 const REFRESH_SECONDS = 5;
 const STYLE = `

@@ -1,6 +1,7 @@
-import type { TaskHandlerStatus } from "../handler/task-handler.js";
+import { readVersion } from "../base/package-version.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
-import { processFacts, readVersion, statusBody } from "./about.js";
+import type { TaskHandlerStatus } from "../status.js";
+import { processFacts, statusBody } from "./about.js";
 import { judgeLiveness, judgeReadiness } from "./health.js";
 import { page } from "./page.js";
 import { createScraper } from "./scrape.js";

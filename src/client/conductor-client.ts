@@ -1,17 +1,19 @@
 import { systemClock } from "../base/clock.js";
+import { ConfigurationError } from "../base/errors.js";
+import type { ClientSink } from "../conductor/client-sink.js";
+import { createTaskApi } from "../conductor/task-api.js";
 import { didYouMean } from "../config/nearest.js";
 import { decimal, find, quote } from "../config/parse.js";
 import { resolveAuth } from "../config/resolve-auth.js";
 import { resolveServerUrl } from "../config/server-url.js";
 import type { AuthOptions } from "../config/types.js";
-import { ConfigurationError } from "../base/errors.js";
 import { authenticated } from "../http/authenticated-transport.js";
 import type { Transport } from "../http/exchange.js";
 import { observed } from "../http/observed-transport.js";
 import { createTransport } from "../http/transport.js";
-import type { ClientSink } from "../conductor/client-sink.js";
+import { createClientMetrics } from "../metrics/client-metrics.js";
+import { isMetricsRegistry, type MetricsRegistry } from "../metrics/registry.js";
 import { MetadataClient } from "./metadata-client.js";
-import { createTaskApi } from "../conductor/task-api.js";
 import { TaskClient } from "./task-client.js";
 import { WorkflowClient } from "./workflow-client.js";
 
@@ -31,6 +33,11 @@ export interface ConductorClientOptions {
    * `CONDUCTOR_REQUEST_TIMEOUT_MS` is not read: it is for workers.)
    */
   requestTimeoutMs?: number;
+  /**
+   * The prom-client registry that the client's requests and its starts of workflows are counted in; it may be the one of
+   * a `TaskHandler`. Default: nothing is counted.
+   */
+  registry?: MetricsRegistry;
 }
 
 /** Conductor's API, as far as a worker and its tests need it. */
@@ -42,9 +49,9 @@ export interface ConductorClient extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** The one list of the options, with the one of `ConductorClientOptions` beside it; the compiler holds it to the interface. */
+/** The one list of the options; the compiler holds it to the interface. */
 const OPTIONS = { serverUrl: true, auth: true, requestTimeoutMs: true, registry: true } satisfies Record<
-  keyof ConductorClientOptions | "registry",
+  keyof ConductorClientOptions,
   true
 >;
 
@@ -55,12 +62,8 @@ const requestTimeoutKind = decimal(
   `a number of milliseconds above 0 and up to ${MAX_TIMER_MS}`,
 );
 
-/**
- * Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong.
- *
- * @param sink who is told of each request and each start; nobody by default.
- */
-export function createConductorClient(options: ConductorClientOptions = {}, sink?: ClientSink): ConductorClient {
+/** Makes a client with connections of its own. Throws `ConfigurationError` when an option is wrong. */
+export function createConductorClient(options: ConductorClientOptions = {}): ConductorClient {
   const given: unknown = options;
   if (typeof given !== "object" || given === null) {
     const hint = typeof given === "string" ? `; write { serverUrl: ${quote(given)} }` : "";
@@ -78,8 +81,12 @@ export function createConductorClient(options: ConductorClientOptions = {}, sink
     problems,
   );
   const { value: credentials } = resolveAuth(options.auth, process.env, problems);
+  const { registry } = options;
+  if (registry !== undefined && !isMetricsRegistry(registry))
+    problems.add("option registry must be a prom-client Registry");
   if (problems.size > 0) throw new ConfigurationError([...problems]);
 
+  const sink = registry === undefined ? undefined : createClientMetrics(registry);
   const plain = told(createTransport({ baseUrl }), sink);
   const transport =
     credentials === undefined ? plain : authenticated(plain, { credentials, clock: systemClock, requestTimeoutMs });

@@ -1,6 +1,7 @@
-import type { Transport } from "../http/exchange.js";
 import { ConductorError } from "../conductor/errors.js";
 import { isObject, parseJson, type Check } from "../conductor/reply.js";
+import type { TaskDef, WorkflowDef } from "../conductor/types.js";
+import type { Transport } from "../http/exchange.js";
 import {
   arrayWith,
   createSend,
@@ -11,7 +12,6 @@ import {
   queryOf,
   type Send,
 } from "./requests.js";
-import type { TaskDef, WorkflowDef } from "../conductor/types.js";
 
 const TASK_DEFS = "/metadata/taskdefs";
 const WORKFLOW_DEFS = "/metadata/workflow";

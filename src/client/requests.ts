@@ -1,6 +1,6 @@
-import type { HttpRequest, Transport } from "../http/exchange.js";
 import { ConductorError } from "../conductor/errors.js";
 import { isObject, parseJson, toReply, valueOf, type Check } from "../conductor/reply.js";
+import type { HttpRequest, Transport } from "../http/exchange.js";
 
 /** One request of a client for people. */
 export interface Call {

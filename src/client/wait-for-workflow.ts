@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { ConductorError } from "../conductor/errors.js";
-import { invalidRequest } from "./requests.js";
 import type { Workflow, WorkflowState, WorkflowStatus } from "../conductor/types.js";
+import { invalidRequest } from "./requests.js";
 
 export interface WaitForWorkflowOptions {
   /** How long to wait at most, in ms. */

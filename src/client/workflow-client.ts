@@ -1,8 +1,6 @@
 import { systemClock, type Clock } from "../base/clock.js";
-import type { Transport } from "../http/exchange.js";
 import type { ClientSink } from "../conductor/client-sink.js";
 import { isObject, parseJson, type Check } from "../conductor/reply.js";
-import { createSend, hasTexts, objectWith, pathPart, queryOf, type Send } from "./requests.js";
 import type {
   SearchResult,
   StartWorkflowRequest,
@@ -10,6 +8,8 @@ import type {
   WorkflowState,
   WorkflowSummary,
 } from "../conductor/types.js";
+import type { Transport } from "../http/exchange.js";
+import { createSend, hasTexts, objectWith, pathPart, queryOf, type Send } from "./requests.js";
 import { checkWaitOptions, waitForWorkflow, type WaitForWorkflowOptions } from "./wait-for-workflow.js";
 
 /** What {@link WorkflowClient.search} looks for. */

@@ -1,6 +1,6 @@
 import { isPlainObject, WORKER_OPTION_NAMES } from "../worker/define-worker.js";
-import { didYouMean, misspelt } from "./nearest.js";
 import { FOREIGN_PROPS } from "./env-names.js";
+import { didYouMean, misspelt } from "./nearest.js";
 import type { TaskHandlerOptions } from "./types.js";
 
 /** The one list of the handler's options; the compiler holds it to the interface. */

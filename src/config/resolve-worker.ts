@@ -7,8 +7,8 @@ import {
 } from "../worker/define-worker.js";
 import { variablesOf, type WORKER_PROPS } from "./env-names.js";
 import { checkWorkerOptionNames } from "./option-names.js";
-import { resolveRegisterTaskDef } from "./resolve-task-def.js";
 import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Found, type Kind } from "./parse.js";
+import { resolveRegisterTaskDef } from "./resolve-task-def.js";
 import type { WorkerConfig } from "./types.js";
 
 /** Of one task type in one process. Far more would not even fit into the server's `count`, and every poll would fail. */

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { ConfigurationError } from "../base/errors.js";
+import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import { isMetricsRegistry } from "../metrics/registry.js";
 import { envToken, warnOfVariables } from "./env-names.js";
 import { checkHandlerOptionNames } from "./option-names.js";

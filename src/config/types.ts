@@ -1,9 +1,9 @@
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import type { Credentials } from "../http/token.js";
-import type { WorkerDefinition, ConductorWorker } from "../worker/define-worker.js";
 import type { StallReport } from "../liveness/stall-report.js";
 import type { Logger } from "../log/logger.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
+import type { WorkerDefinition, ConductorWorker } from "../worker/define-worker.js";
 
 /** An access key, for servers that want a token (Orkes). */
 export interface AuthOptions {

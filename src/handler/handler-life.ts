@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import path from "node:path";
+import type { AdminServer } from "../admin/admin-server.js";
 import { systemClock } from "../base/clock.js";
+import { ignoreRejection } from "../base/on-rejection.js";
 import { MetadataClient } from "../client/metadata-client.js";
 import { createTaskApi } from "../conductor/task-api.js";
-import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from "./task-def-registration.js";
 import type { HandlerConfig, TaskHandlerOptions } from "../config/types.js";
+import type { WorkerEmitter } from "../events/emitter.js";
 import { authenticated } from "../http/authenticated-transport.js";
 import type { Transport } from "../http/exchange.js";
 import { observed, type ObservedTransport } from "../http/observed-transport.js";
@@ -16,20 +18,18 @@ import { METER_TICK_MS, startEventLoopMeter, type EventLoopMeter } from "../live
 import type { StallReport } from "../liveness/stall-report.js";
 import { TickAge } from "../liveness/tick-age.js";
 import { isUnderTestRunner, watch, type Watchdog } from "../liveness/watchdog.js";
+import type { SafeLogger } from "../log/logger.js";
+import { createRepeatLog } from "../log/repeat-log.js";
+import type { Metrics } from "../metrics/metrics.js";
 import { Journal } from "../runner/journal/journal.js";
 import type { DeadOwner } from "../runner/journal/keeper.js";
-import { predecessorOf } from "../runner/recovery/predecessor.js";
 import { isFolder } from "../runner/journal/make-folder.js";
+import { predecessorOf } from "../runner/recovery/predecessor.js";
 import { RunnerGroup, type DrainReport } from "../runner/runner-group.js";
+import type { TaskHandlerStatus } from "../status.js";
 import type { SupervisedHandler } from "../supervisor/child/child-end.js";
 import { isSupervised } from "../supervisor/child/is-supervised.js";
-import type { AdminServer } from "../admin/admin-server.js";
-import type { WorkerEmitter } from "../events/emitter.js";
-import type { SafeLogger } from "../log/logger.js";
-import type { Metrics } from "../metrics/metrics.js";
-import { ignoreRejection } from "../base/on-rejection.js";
-import { createRepeatLog } from "../log/repeat-log.js";
-import type { TaskHandlerStatus } from "./task-handler.js";
+import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from "./task-def-registration.js";
 
 /** A loop that only waits iterates at least this often, in ms. */
 const MAX_SLICE_MS = 30_000;

@@ -1,11 +1,11 @@
-import { PASSING_STATUSES } from "../conductor/reply.js";
 import type { Clock, Timer } from "../base/clock.js";
-import type { Logger } from "../log/logger.js";
-import type { RepeatLog } from "../log/repeat-log.js";
-import { ConductorError } from "../conductor/errors.js";
 import type { MetadataClient } from "../client/metadata-client.js";
+import { ConductorError } from "../conductor/errors.js";
+import { PASSING_STATUSES } from "../conductor/reply.js";
 import { crossProblems, driftOf, type TaskDefFields } from "../conductor/task-def-rules.js";
 import type { TaskDef } from "../conductor/types.js";
+import type { Logger } from "../log/logger.js";
+import type { RepeatLog } from "../log/repeat-log.js";
 
 /** What is to be registered of one task type: a definition if there is none (`true`), or these fields of it. */
 export interface TaskDefRegistration {

@@ -1,18 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "../base/clock.js";
+import { loseUnwritableLines } from "../base/unwritable-output.js";
 import { describeHandler, describeWorker } from "../config/describe.js";
 import { resolveConfig } from "../config/resolve.js";
 import type { TaskHandlerOptions } from "../config/types.js";
-import { HandlerLife, type Internals } from "./handler-life.js";
-import type { GroupStatus } from "../runner/runner-group.js";
-import type { TaskRunner } from "../runner/task-runner.js";
-import { isSupervised } from "../supervisor/child/is-supervised.js";
-import { createDefaultLogger } from "../log/default-logger.js";
 import { createEmitter, type WorkerEmitter } from "../events/emitter.js";
 import type { WorkerEventListener, WorkerEventName } from "../events/events.js";
+import { createDefaultLogger } from "../log/default-logger.js";
 import { safeLogger } from "../log/logger.js";
-import { loseUnwritableLines } from "../base/unwritable-output.js";
+import type { TaskRunner } from "../runner/task-runner.js";
+import type { TaskHandlerStatus } from "../status.js";
+import { isSupervised } from "../supervisor/child/is-supervised.js";
+import { HandlerLife, type Internals } from "./handler-life.js";
 
 /** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
 const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
@@ -27,10 +27,6 @@ export interface StopOptions {
    * A poll under way is waited for in any case (up to `longPollMs` and a second), for it may bring a task.
    */
   drainTimeoutMs?: number;
-}
-
-export interface TaskHandlerStatus extends GroupStatus {
-  readonly state: "running" | "draining" | "stopped";
 }
 
 const STOPPED: TaskHandlerStatus = {

@@ -40,3 +40,8 @@ export interface StallReport {
   /** Why the main thread could not be looked at. */
   readonly probeError?: string;
 }
+
+/** Exit code of a process that was stuck, as of other SDKs: EX_SOFTWARE. */
+export const STALL_EXIT_CODE = 70;
+/** A descriptor that gets the line of a stall as well: a supervisor's pipe. */
+export const REPORT_FD_VARIABLE = "OSTINATO_REPORT_FD";

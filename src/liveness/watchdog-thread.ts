@@ -1,16 +1,10 @@
 import { isMainThread, Worker } from "node:worker_threads";
-import { BOARD_LAYOUT, CELL_OFF, LOOP_PHASES } from "./board.js";
-import { HOLD, installStallHook } from "./stall-hook.js";
-import type { StallReport } from "./stall-report.js";
+import { BOARD_LAYOUT, CELL_OFF, LOOP_PHASES, type HeartbeatBoard } from "./board.js";
+import { HOLD, installStallHook, type Described } from "./stall-hook.js";
+import { REPORT_FD_VARIABLE, STALL_EXIT_CODE, type StallReport } from "./stall-report.js";
 import { EXIT_THREAD_SOURCE } from "./thread/exit-source.js";
 import type { Attachment, FromThread, ThreadData, ToThread } from "./thread/protocol.js";
 import { WATCHDOG_SOURCE } from "./thread/source.js";
-import type { WatchedProcess } from "./watchdog.js";
-
-/** Exit code of a process that was stuck, as of other SDKs: EX_SOFTWARE. */
-export const STALL_EXIT_CODE = 70;
-/** A descriptor that gets the line of a stall as well: a supervisor's pipe. */
-export const REPORT_FD_VARIABLE = "OSTINATO_REPORT_FD";
 
 /** A thread that has died, or found no room, is replaced this often in a row, after these pauses in ms. */
 const RESTART_PAUSES_MS = [100, 1_000, 10_000, 60_000];
@@ -240,3 +234,22 @@ const REPORT_FD = takeReportFd();
 
 /** The only one of the process. */
 export const watchdogThread = new WatchdogThread();
+/** What a watchdog watches: the loops of one handler. */
+export interface WatchedProcess {
+  readonly board: HeartbeatBoard;
+  /** A loop that does not beat for this long is stuck, in ms. */
+  readonly stallMs: number;
+  /** Gets the report as well; undefined: stderr only. */
+  readonly reportFile: string | undefined;
+  /**
+   * What is known for the report. Called while the main thread is interrupted at any point of any code: it must only
+   * read, and must not throw.
+   */
+  describe(): Described;
+  /** Called where the main thread still turns; the process ends when it settles, or after `graceMs`. */
+  onStall(report: StallReport): Promise<void>;
+  /** How long {@link onStall} may take, in ms. */
+  readonly graceMs: number;
+  /** The thread could not be started, or has died: the message says whether another one will be. */
+  onFailure(error: Error): void;
+}

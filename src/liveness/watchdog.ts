@@ -1,29 +1,5 @@
-import type { HeartbeatBoard } from "./board.js";
-import type { Described } from "./stall-hook.js";
 import type { StallReason, StallReport } from "./stall-report.js";
-import { watchdogThread } from "./watchdog-thread.js";
-
-export { STALL_EXIT_CODE } from "./watchdog-thread.js";
-
-/** What a watchdog watches: the loops of one handler. */
-export interface WatchedProcess {
-  readonly board: HeartbeatBoard;
-  /** A loop that does not beat for this long is stuck, in ms. */
-  readonly stallMs: number;
-  /** Gets the report as well; undefined: stderr only. */
-  readonly reportFile: string | undefined;
-  /**
-   * What is known for the report. Called while the main thread is interrupted at any point of any code: it must only
-   * read, and must not throw.
-   */
-  describe(): Described;
-  /** Called where the main thread still turns; the process ends when it settles, or after `graceMs`. */
-  onStall(report: StallReport): Promise<void>;
-  /** How long {@link onStall} may take, in ms. */
-  readonly graceMs: number;
-  /** The thread could not be started, or has died: the message says whether another one will be. */
-  onFailure(error: Error): void;
-}
+import { watchdogThread, type WatchedProcess } from "./watchdog-thread.js";
 
 /** A thread that watches the loops from outside and ends the process when one is stuck. */
 export interface Watchdog {

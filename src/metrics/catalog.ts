@@ -289,3 +289,7 @@ export type GaugeName = NameOf<"gauge">;
 export function namesOf<T extends MetricSpec["type"]>(type: T): readonly NameOf<T>[] {
   return (Object.keys(CATALOG) as MetricName[]).filter((name) => CATALOG[name].type === type) as NameOf<T>[];
 }
+
+export type ErrorName = {
+  [K in CounterName]: "exception" extends keyof (typeof CATALOG)[K]["labels"] ? K : never;
+}[CounterName];

@@ -1,4 +1,4 @@
-import type { GroupStatus } from "../runner/runner-group.js";
+import type { GroupStatus } from "../status.js";
 import { namesOf, type GaugeName } from "./catalog.js";
 import type { Sample } from "./families.js";
 

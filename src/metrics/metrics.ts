@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from "../base/clock.js";
-import type { GroupStatus } from "../runner/runner-group.js";
 import type { WorkerEmitter } from "../events/emitter.js";
+import type { GroupStatus } from "../status.js";
 import { listen } from "./listen.js";
 import type { MetricsRegistry } from "./registry.js";
 import { storeOf } from "./store.js";

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from "../base/clock.js";
 import { ConfigurationError } from "../base/errors.js";
-import type { GroupStatus } from "../runner/runner-group.js";
-import { CATALOG, namesOf, type CounterName, type GaugeName } from "./catalog.js";
+import type { GroupStatus } from "../status.js";
+import { CATALOG, type ErrorName, namesOf, type GaugeName } from "./catalog.js";
 import { CounterFamily, GaugeFamily, HistogramFamily, type Sample } from "./families.js";
 import { readGauges, type GaugeReading } from "./gauges.js";
 import { BoundedValues } from "./label-values.js";
@@ -18,10 +18,6 @@ const MAX_WORKFLOW_VERSIONS = 100;
 export interface GaugeSource {
   status(): GroupStatus;
 }
-
-type ErrorName = {
-  [K in CounterName]: "exception" extends keyof (typeof CATALOG)[K]["labels"] ? K : never;
-}[CounterName];
 
 /**
  * The metrics of one registry: own numbers, which become prom-client's only when they are scraped. There is one store

@@ -1,11 +1,8 @@
-import { Buffer } from "node:buffer";
 import { inspect, types } from "node:util";
+import { isBrandedAs } from "../base/errors.js";
 import { isObject } from "../conductor/reply.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
-import { isBrandedAs } from "../base/errors.js";
 import { isInProgress } from "../worker/in-progress.js";
-import { joinLogs } from "./execution/context.js";
-import type { InFlightTask } from "./in-flight.js";
 
 /** What became of an execution, as a value. */
 export type Outcome =
@@ -40,12 +37,8 @@ export type Outcome =
   /** The server has ended the task meanwhile. */
   | { readonly kind: "moot"; readonly reason: string };
 
-/** The server keeps 500 characters of a reason. */
-const MAX_REASON_CHARACTERS = 500;
 const CANNOT_BE_SERIALISED = "the output cannot be serialised";
 const MAX_STACK_CHARACTERS = 16_000;
-/** The server's limit for a task's output: beyond it, it ends the task itself and keeps nothing. */
-export const MAX_RESULT_BYTES = 10_240 * 1024;
 
 /** The outcome of a function that returned `value`. */
 export function returned(value: unknown): Outcome {
@@ -153,99 +146,6 @@ export function threw(thrown: unknown): Outcome {
   return { kind: "failed", terminal, reason, error: thrown, ...(stack === undefined ? {} : { stack }) };
 }
 
-/** A result as it goes over the wire. */
-export interface Parcel {
-  readonly result: TaskResult;
-  /** As JSON. Bytes, and no text: encoded once, however often it is sent, and their number is known. */
-  readonly body: Buffer;
-}
-
-/**
- * The result that reports `outcome`, serialised. What cannot be serialised, or is more than the server takes, becomes a
- * terminal failure that says so.
- */
-export function toParcel(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): Parcel {
-  return serialise(entry, () => toResult(entry, outcome));
-}
-
-/**
- * The update that puts a task back into the queue, serialised. It replaces the stored output, so that is sent along. As
- * with {@link toParcel} it may turn out as a terminal failure: look at its status.
- */
-export function toHandBack(
-  entry: InFlightTask,
-  options: {
-    readonly callbackAfterSeconds: number;
-    /** Default: what the task had when it came. */
-    readonly output?: JsonObject | undefined;
-    readonly logs?: readonly TaskLog[] | undefined;
-  },
-): Parcel {
-  const { callbackAfterSeconds, output = entry.task.outputData, logs = [] } = options;
-  return serialise(entry, () => {
-    const lines = [...logs, ...(entry.context?.takeLogs() ?? [])];
-    return {
-      ...identity(entry),
-      status: "IN_PROGRESS",
-      callbackAfterSeconds,
-      outputData: output,
-      ...(lines.length === 0 ? {} : { logs: joinLogs(lines) }),
-    };
-  });
-}
-
-function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
-  let result: TaskResult;
-  let body: Buffer;
-  try {
-    result = make();
-    body = Buffer.from(JSON.stringify(result));
-  } catch (error) {
-    return plainFailure(entry, unserialisable(error));
-  }
-  if (body.length > MAX_RESULT_BYTES) {
-    return plainFailure(
-      entry,
-      `the output is too large: ${body.length} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
-    );
-  }
-  return { result, body };
-}
-
-function identity(entry: InFlightTask): { taskId: string; workflowInstanceId: string; workerId: string } {
-  const { taskId, workflowInstanceId } = entry.task;
-  return { taskId, workflowInstanceId, workerId: entry.worker.workerId };
-}
-
-/** A terminal failure that carries nothing that could go wrong again. */
-export function plainFailure(entry: InFlightTask, reason: string): Parcel {
-  const result: TaskResult = {
-    ...identity(entry),
-    status: "FAILED_WITH_TERMINAL_ERROR",
-    reasonForIncompletion: clip(reason, MAX_REASON_CHARACTERS),
-    outputData: {},
-  };
-  return { result, body: Buffer.from(JSON.stringify(result)) };
-}
-
-function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): TaskResult {
-  const { taskId, workflowInstanceId } = entry.task;
-  // Spelled out: spreading the ids costs a microsecond a task.
-  const result: TaskResult = {
-    taskId,
-    workflowInstanceId,
-    workerId: entry.worker.workerId,
-    status: outcome.kind === "completed" ? "COMPLETED" : outcome.terminal ? "FAILED_WITH_TERMINAL_ERROR" : "FAILED",
-    outputData: outcome.output ?? {},
-  };
-  let logs = entry.context?.takeLogs(outcome.kind === "failed" ? outcome.stack : undefined);
-  if (outcome.logs !== undefined) logs = [...outcome.logs, ...(logs ?? [])];
-  if (outcome.kind === "failed") result.reasonForIncompletion = clip(outcome.reason, MAX_REASON_CHARACTERS);
-  if (logs !== undefined) result.logs = joinLogs(logs);
-  if (outcome.storagePath !== undefined) result.externalOutputPayloadStoragePath = outcome.storagePath;
-  return result;
-}
-
 function badOutput(what: string, value: unknown): Outcome {
   return { kind: "failed", terminal: true, reason: `${what} must be an object, got ${describe(value)}` };
 }
@@ -255,7 +155,8 @@ function vanished(value: unknown): Outcome {
   return { kind: "failed", terminal: true, reason };
 }
 
-function unserialisable(error: unknown): string {
+/** The reason of a failure for what JSON cannot write. */
+export function unserialisable(error: unknown): string {
   return `${CANNOT_BE_SERIALISED}: ${threwReason(error)}`;
 }
 
@@ -299,6 +200,7 @@ function hasName(value: unknown, name: string): boolean {
   return value instanceof Error && value.name === name;
 }
 
-function clip(text: string, maxCharacters: number): string {
+/** At most that many characters; what is missing is marked. */
+export function clip(text: string, maxCharacters: number): string {
   return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1)}…`;
 }

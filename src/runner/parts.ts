@@ -1,12 +1,12 @@
 import type { RepeatLog } from "../log/repeat-log.js";
 import type { Delivery } from "./delivery/delivery.js";
-import type { Executor } from "./execution/executor.js";
 import type { HandBack } from "./delivery/hand-back.js";
+import type { Executor } from "./execution/executor.js";
+import type { Upkeep } from "./execution/upkeep.js";
 import type { PollCoordinator } from "./polling/poll-coordinator.js";
+import type { Successors } from "./polling/successors.js";
 import type { Reclaim } from "./recovery/reclaim.js";
 import type { Shared } from "./shared.js";
-import type { Successors } from "./polling/successors.js";
-import type { Upkeep } from "./execution/upkeep.js";
 
 /** The parts of a process that its runners share, beside {@link Shared}. */
 export interface RunnerParts {

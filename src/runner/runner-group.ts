@@ -1,25 +1,27 @@
 import type { Clock } from "../base/clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { HeartbeatBoard } from "../liveness/board.js";
 import type { WorkerTopics } from "../events/emitter.js";
+import type { HeartbeatBoard } from "../liveness/board.js";
 import type { Logger } from "../log/logger.js";
 import { createRepeatLog } from "../log/repeat-log.js";
+import type { GroupStatus } from "../status.js";
 import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
+import { HandBack } from "./delivery/hand-back.js";
 import { DEFAULT_OUTBOX_LIMITS, type OutboxLimits } from "./delivery/outbox.js";
 import { Executor } from "./execution/executor.js";
-import { HandBack } from "./delivery/hand-back.js";
-import type { Journal } from "./journal/journal.js";
-import { InFlightTable } from "./in-flight.js";
-import { plainFailure } from "./outcome.js";
-import { PollCoordinator } from "./polling/poll-coordinator.js";
-import { takeOverFrom, type HeldTask, type Predecessor } from "./recovery/predecessor.js";
-import { Reclaim } from "./recovery/reclaim.js";
-import { ServerGate } from "./gate/server-gate.js";
-import type { Shared } from "./shared.js";
-import { TaskRunner, type RunnerStatus } from "./task-runner.js";
-import { Successors } from "./polling/successors.js";
 import { Upkeep } from "./execution/upkeep.js";
+import { ServerGate } from "./gate/server-gate.js";
+import { InFlightTable } from "./in-flight.js";
+import type { Journal } from "./journal/journal.js";
+import { plainFailure } from "./parcel.js";
+import { PollCoordinator } from "./polling/poll-coordinator.js";
+import { Successors } from "./polling/successors.js";
+import type { Predecessor, HeldTask } from "./recovery/held-task.js";
+import { takeOverFrom } from "./recovery/predecessor.js";
+import { Reclaim } from "./recovery/reclaim.js";
+import type { Shared } from "./shared.js";
+import { TaskRunner } from "./task-runner.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface RunnerGroupOptions {
@@ -48,20 +50,6 @@ export interface RunnerGroupOptions {
 }
 
 const DEFAULT_MAX_HELD_POLLS = 16;
-
-export interface GroupStatus {
-  readonly runners: readonly RunnerStatus[];
-  /** Tasks that were handed out to us and have not left yet, whatever their state. */
-  readonly inFlight: number;
-  /** Finished results that wait for another attempt. */
-  readonly resultsWaiting: number;
-  /** Functions that go on although their task was ended. */
-  readonly abandoned: number;
-  /** Finished results have piled up to the limit; nothing is polled until they are delivered. */
-  readonly outboxFull: boolean;
-  /** False while requests fail and the process backs off. */
-  readonly serverReachable: boolean;
-}
 
 /** What was left when a drain ended; all zero when it ended well. */
 export interface DrainReport {

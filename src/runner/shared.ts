@@ -2,8 +2,8 @@ import type { Clock } from "../base/clock.js";
 import type { TaskApi } from "../conductor/task-api.js";
 import type { WorkerTopics } from "../events/emitter.js";
 import type { Logger } from "../log/logger.js";
-import type { InFlightTable } from "./in-flight.js";
 import type { ServerGate } from "./gate/server-gate.js";
+import type { InFlightTable } from "./in-flight.js";
 
 /** What all runners of a process have in common. */
 export interface Shared {

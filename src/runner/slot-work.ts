@@ -2,15 +2,16 @@ import type { Timer } from "../base/clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { HeartbeatCell } from "../liveness/board.js";
 import type { WorkerEvents } from "../events/events.js";
+import type { HeartbeatCell } from "../liveness/board.js";
 import { TaskStoppingError } from "../worker/errors.js";
+import { mustNotRunTwice, pollTimeoutIsOver, taskTimes } from "./execution/task-times.js";
 import { InFlightTask } from "./in-flight.js";
-import { plainFailure, threw, toHandBack, toParcel, type Outcome, type Parcel } from "./outcome.js";
+import { threw, type Outcome } from "./outcome.js";
+import { plainFailure, toHandBack, toParcel, type Parcel } from "./parcel.js";
 import type { RunnerParts } from "./parts.js";
 import type { Shared } from "./shared.js";
 import type { Slots } from "./slots.js";
-import { mustNotRunTwice, pollTimeoutIsOver, taskTimes } from "./execution/task-times.js";
 
 type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 

@@ -1,11 +1,14 @@
-import type { Polled } from "../conductor/task-api.js";
 import type { Reply } from "../conductor/reply.js";
+import type { Polled } from "../conductor/task-api.js";
 import type { Task } from "../conductor/types.js";
 import { quote } from "../config/parse.js";
 import { MAX_CONCURRENCY } from "../config/resolve-worker.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatCell, LoopPhase } from "../liveness/board.js";
+import type { RunnerStatus } from "../status.js";
 import { backoffMs } from "./gate/backoff.js";
+import type { Permit } from "./gate/server-gate.js";
+import { mayBeLost, failureVerdict } from "./gate/verdict.js";
 import type { RunnerParts } from "./parts.js";
 import type { PollMember } from "./polling/poll-coordinator.js";
 import {
@@ -19,7 +22,6 @@ import {
   type PollState,
 } from "./polling/poll-strategy.js";
 import type { ReclaimSite } from "./recovery/reclaim.js";
-import { failureVerdict, mayBeLost, type Permit } from "./gate/server-gate.js";
 import type { Shared } from "./shared.js";
 import { SlotWork } from "./slot-work.js";
 import { Slots } from "./slots.js";
@@ -27,23 +29,6 @@ import { Wakeup } from "./wakeup.js";
 
 /** What the loop waits after a bug of ours, in ms. */
 const AFTER_BUG_MS = 1_000;
-
-/** What a runner is doing, for status pages and tests. */
-export interface RunnerStatus {
-  readonly taskType: string;
-  readonly domain: string | undefined;
-  readonly state: "polling" | "paused" | "draining" | "stopped";
-  /** What its loop did last. */
-  readonly phase: LoopPhase;
-  readonly concurrency: number;
-  readonly running: number;
-  /** Milliseconds since the loop's last iteration. */
-  readonly lastBeatAgoMs: number;
-  /** Milliseconds since the last poll that the server answered; undefined before the first. */
-  readonly lastPollAgoMs: number | undefined;
-  /** Undefined unless its polls fail: for how long none has succeeded, and what the last one said. */
-  readonly pollsFailing: { readonly forMs: number; readonly error: string } | undefined;
-}
 
 /**
  * One task type, for ever. An event machine: each iteration beats, starts the poll that is called for, and waits for

@@ -1,5 +1,5 @@
-import type { HeldTask, PollerIdentity, Predecessor } from "../runner/recovery/predecessor.js";
-import type { TaskHandlerStatus } from "../handler/task-handler.js";
+import type { Predecessor, PollerIdentity, HeldTask } from "../runner/recovery/held-task.js";
+import type { TaskHandlerStatus } from "../status.js";
 
 /** Set in the environment of a supervised process: its number, 0 to N−1. */
 export const SUPERVISED_ENV = "OSTINATO_SUPERVISED";

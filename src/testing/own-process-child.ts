@@ -1,5 +1,6 @@
-import { type EmbeddedConductor, startEmbeddedConductor } from "./embedded-conductor.js";
+import { startEmbeddedConductor } from "./embedded-conductor.js";
 import type { Order, RemoteMethod, Report } from "./own-process.js";
+import type { EmbeddedConductor } from "./types.js";
 
 /** The child's half of `ownProcess`: runs the server, answers the parent's calls, and goes when the parent goes. */
 process.on("disconnect", () => {

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ConfigurationError } from "../base/errors.js";
-import type { EmbeddedConductor, EmbeddedConductorOptions } from "./embedded-conductor.js";
+import type { EmbeddedConductorOptions, EmbeddedConductor } from "./types.js";
 
 /** The methods that are passed on to the child. */
 export const REMOTE_METHODS = [

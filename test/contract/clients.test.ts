@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
 import { createConductorClient, type ConductorClient } from "../../src/client/conductor-client.js";
 import { taskDefProblems, type TaskDefFields } from "../../src/conductor/task-def-rules.js";
 import { registrationsOf, startTaskDefRegistrar } from "../../src/handler/task-def-registration.js";
-import { systemClock } from "../../src/base/clock.js";
 import { createRepeatLog } from "../../src/log/repeat-log.js";
 import { silentLogger } from "../support/runner-world.js";
 import { wordsFor } from "./support/api.js";

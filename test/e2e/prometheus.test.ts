@@ -6,8 +6,8 @@ import { type EmbeddedConductor, startEmbeddedConductor } from "../../src/testin
 import { startProcess, type RunningProcess } from "../support/process-harness.js";
 import { waitFor } from "../support/wait-for.js";
 import { type ConductorProxy, type ProxiedRequest, startConductorProxy } from "./support/conductor-proxy.js";
-import { repositoryRoot } from "./support/packed-package.js";
 import { dashboardQueries, readDashboard } from "./support/dashboard.js";
+import { repositoryRoot } from "./support/packed-package.js";
 import {
   type Alert,
   findProgram,

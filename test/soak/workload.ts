@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type TaskDef, type WorkflowClient, type WorkflowDef } from "../../src/index.js";
+import type { TaskDef, WorkflowClient, WorkflowDef } from "../../src/index.js";
 
 export const STEPS = ["soak_quick", "soak_usual", "soak_long"] as const;
 export const WEDGES = ["spin", "regex", "wait"] as const;

@@ -1,10 +1,10 @@
-import type { HandOut } from "../../src/conductor/hand-out.js";
 import { ConductorError } from "../../src/conductor/errors.js";
+import type { HandOut } from "../../src/conductor/hand-out.js";
 import type { Reply } from "../../src/conductor/reply.js";
 import type { TaskApi } from "../../src/conductor/task-api.js";
 import type { Task, TaskDef, TaskResult } from "../../src/conductor/types.js";
-import type { FakeClock } from "./fake-clock.js";
 import { makeTask } from "./conductor-stub.js";
+import type { FakeClock } from "./fake-clock.js";
 
 /** What happens to the next request: nothing, or one of the ways in which a request can go wrong. */
 export type Fate = "ok" | "notSent" | "lostRequest" | "lostAnswer" | "unavailable" | "serverError" | "nonsense";

@@ -1,8 +1,8 @@
 import type { WorkerConfig } from "../../src/config/types.js";
-import { createHeartbeatBoard } from "../../src/liveness/board.js";
-import { RunnerGroup, type RunnerGroupOptions } from "../../src/runner/runner-group.js";
 import { createEmitter } from "../../src/events/emitter.js";
+import { createHeartbeatBoard } from "../../src/liveness/board.js";
 import type { Logger } from "../../src/log/logger.js";
+import { RunnerGroup, type RunnerGroupOptions } from "../../src/runner/runner-group.js";
 import type { Execute } from "../../src/worker/define-worker.js";
 import { FakeClock } from "./fake-clock.js";
 import { ModelServer } from "./model-server.js";

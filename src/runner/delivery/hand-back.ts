@@ -1,12 +1,13 @@
 import { parseJson } from "../../conductor/reply.js";
 import type { TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
-import { moreTime, type AttemptTimes } from "./attempt-times.js";
-import { backoffMs } from "../gate/backoff.js";
-import type { InFlightTask } from "../in-flight.js";
-import { failureClassOf, failureVerdict, isGone, isUnheard, type Permit } from "../gate/server-gate.js";
-import type { Shared } from "../shared.js";
 import { taskTimes } from "../execution/task-times.js";
+import { backoffMs } from "../gate/backoff.js";
+import type { Permit } from "../gate/server-gate.js";
+import { isUnheard, failureClassOf, isGone, failureVerdict } from "../gate/verdict.js";
+import type { InFlightTask } from "../in-flight.js";
+import type { Shared } from "../shared.js";
+import { moreTime, type AttemptTimes } from "./attempt-times.js";
 
 export interface HandBackOptions {
   /** Why, for the event; `undefined` when the function itself asked for it. */

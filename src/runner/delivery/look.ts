@@ -1,7 +1,8 @@
 import { sleep } from "../../base/clock.js";
 import type { ConductorError } from "../../conductor/errors.js";
+import type { Permit } from "../gate/server-gate.js";
+import { isGone, failureVerdict, type Verdict } from "../gate/verdict.js";
 import type { InFlightTask } from "../in-flight.js";
-import { failureVerdict, isGone, type Permit, type Verdict } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
 

@@ -1,8 +1,8 @@
-import type { ConductorError } from "../../conductor/errors.js";
 import type { Linked } from "../../base/linked-list.js";
+import type { ConductorError } from "../../conductor/errors.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { KeptResult } from "../journal/keeper.js";
-import type { Parcel } from "../outcome.js";
+import type { Parcel } from "../parcel.js";
 
 /** One result, until the server has it. */
 export interface Shipment extends Linked<Shipment> {

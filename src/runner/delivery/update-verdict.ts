@@ -1,6 +1,6 @@
 import type { HandOut } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
-import { ABOUT_THE_REQUEST, isGone, isUnheard } from "../gate/server-gate.js";
+import { isUnheard, ABOUT_THE_REQUEST, isGone } from "../gate/verdict.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =

@@ -3,9 +3,8 @@ import type { Task, TaskLog } from "../../conductor/types.js";
 import type { Logger } from "../../log/logger.js";
 import type { TaskContext } from "../../worker/task-context.js";
 import type { InFlightTask } from "../in-flight.js";
+import { joinLogs } from "../task-log.js";
 
-/** The server keeps 10 lines of an update. */
-const MAX_LOG_LINES = 10;
 /** What one task may log before the rest is counted instead of kept. */
 const MAX_LOG_CHARACTERS = 1_000_000;
 
@@ -107,16 +106,4 @@ export class TaskContextImpl implements TaskContext {
     if (lastLine !== undefined) (this.#lines ??= []).push({ log: lastLine, createdTime });
     return this.#lines === undefined ? undefined : joinLogs(this.#lines);
   }
-}
-
-/** At most as many entries as the server keeps, in order, nothing lost. */
-export function joinLogs(lines: readonly TaskLog[]): TaskLog[] {
-  if (lines.length <= MAX_LOG_LINES) return [...lines];
-  const joined: TaskLog[] = [];
-  for (let i = 0; i < MAX_LOG_LINES; i += 1) {
-    const from = Math.floor((i * lines.length) / MAX_LOG_LINES);
-    const part = lines.slice(from, Math.floor(((i + 1) * lines.length) / MAX_LOG_LINES));
-    joined.push({ log: part.map((line) => line.log).join("\n"), createdTime: part[0]?.createdTime ?? 0 });
-  }
-  return joined;
 }

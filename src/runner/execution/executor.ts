@@ -1,11 +1,11 @@
 import { AsyncResource, type AsyncLocalStorage } from "node:async_hooks";
 import { CONTEXT_STORAGE } from "../../worker/context-storage.js";
 import type { TaskContext } from "../../worker/task-context.js";
-import { Breather } from "./breather.js";
-import { TaskContextImpl } from "./context.js";
 import type { InFlightTask } from "../in-flight.js";
 import { returned, returnedTaskResult, threw, type Outcome } from "../outcome.js";
 import type { Shared } from "../shared.js";
+import { Breather } from "./breather.js";
+import { TaskContextImpl } from "./context.js";
 import type { Upkeep } from "./upkeep.js";
 
 /** How long a function may take to notice its abort signal before it counts as abandoned, in ms. */

@@ -2,8 +2,9 @@ import type { TaskResult, TaskStatus } from "../../conductor/types.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../worker/errors.js";
 import { backoffMs } from "../gate/backoff.js";
+import { reportReply } from "../gate/server-gate.js";
+import { failureClassOf, isGone, failureVerdict } from "../gate/verdict.js";
 import type { InFlightTask } from "../in-flight.js";
-import { failureClassOf, failureVerdict, isGone, reportReply } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import { marginMs, taskTimes } from "./task-times.js";
 

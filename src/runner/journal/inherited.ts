@@ -4,7 +4,7 @@ import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import type { Logger } from "../../log/logger.js";
 import { InFlightTask } from "../in-flight.js";
-import type { Parcel } from "../outcome.js";
+import type { Parcel } from "../parcel.js";
 import type { Folder } from "./folder.js";
 import { bodyOf, decodeLine, encodeStrike, type ResultMeta } from "./format.js";
 import type { DeadOwner, LegacySink } from "./keeper.js";

@@ -5,11 +5,11 @@ import { ConfigurationError } from "../../base/errors.js";
 import type { Logger } from "../../log/logger.js";
 import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
-import type { Parcel } from "../outcome.js";
+import type { Parcel } from "../parcel.js";
 import { Folder } from "./folder.js";
 import { FORMAT } from "./format.js";
-import type { DeadOwner, KeptResult, LegacySink, ResultKeeper } from "./keeper.js";
 import { Legacy } from "./inherited.js";
+import type { DeadOwner, KeptResult, LegacySink, ResultKeeper } from "./keeper.js";
 import { DEFAULT_COMPACTION, OwnFile, type CompactionLimits } from "./own-file.js";
 import { factsOfThisProcess, findProcess, type ProcessFacts } from "./owner.js";
 

@@ -1,5 +1,5 @@
 import type { InFlightTask } from "../in-flight.js";
-import type { Parcel } from "../outcome.js";
+import type { Parcel } from "../parcel.js";
 
 /** What the delivery needs of a journal: the results that it holds are also somewhere that outlives the process. */
 export interface ResultKeeper {

@@ -16,7 +16,7 @@ import path from "node:path";
 import { LinkedList, type Linked } from "../../base/linked-list.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
-import type { Parcel } from "../outcome.js";
+import type { Parcel } from "../parcel.js";
 import { encodeHeader, encodeResult, encodeStrike, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";
 import { GroupSync } from "./group-sync.js";
 import type { KeptResult } from "./keeper.js";

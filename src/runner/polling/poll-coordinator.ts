@@ -1,7 +1,8 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { TaskApi } from "../../conductor/task-api.js";
 import type { Logger } from "../../log/logger.js";
-import { failureVerdict, type ServerGate } from "../gate/server-gate.js";
+import type { ServerGate } from "../gate/server-gate.js";
+import { failureVerdict } from "../gate/verdict.js";
 
 /** What the coordinator needs of a runner. */
 export interface PollMember {

@@ -1,42 +1,13 @@
 import { sleep } from "../../base/clock.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
-import type { InFlightState } from "../in-flight.js";
-import { handOutKey } from "../journal/keeper.js";
-import type { DeadOwner } from "../journal/keeper.js";
-import type { Reclaim, ReclaimSite } from "./reclaim.js";
-import { isGone, reportReply } from "../gate/server-gate.js";
-import type { Shared } from "../shared.js";
 import { mustNotRunTwice } from "../execution/task-times.js";
-
-/** A task that a process had in its hands when it last told. */
-export interface HeldTask {
-  readonly taskId: string;
-  readonly workflowInstanceId: string;
-  readonly taskType: string;
-  readonly workerId: string;
-  /** Undefined: known from a stall report only, which does not have it. */
-  readonly pollCount: number | undefined;
-  readonly state: InFlightState;
-}
-
-/** One worker of a process, and the name under which it polled. */
-export interface PollerIdentity {
-  readonly taskType: string;
-  readonly domain: string | undefined;
-  readonly workerId: string;
-  /** The `workerId` is of that process alone, so that whatever the server has under it was that process's. */
-  readonly isUnique: boolean;
-}
-
-/** What a process that died has left behind, for the one that takes its place. */
-export interface Predecessor {
-  readonly id: number;
-  readonly tasks: readonly HeldTask[];
-  readonly pollers: readonly PollerIdentity[];
-  /** How it died, in one line. */
-  readonly reason: string;
-}
+import { reportReply } from "../gate/server-gate.js";
+import { isGone } from "../gate/verdict.js";
+import { handOutKey, type DeadOwner } from "../journal/keeper.js";
+import type { Shared } from "../shared.js";
+import type { HeldTask, Predecessor } from "./held-task.js";
+import type { Reclaim, ReclaimSite } from "./reclaim.js";
 
 /**
  * What is known of a process from its journal: its `workerId`s. Those that it made up itself are its alone; one that

@@ -2,7 +2,8 @@ import { sleep, type Timer } from "../../base/clock.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
-import { reportReply, isGone } from "../gate/server-gate.js";
+import { reportReply } from "../gate/server-gate.js";
+import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
 
 /** What the reclaim needs of a runner. */

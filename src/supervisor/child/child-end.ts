@@ -1,11 +1,12 @@
 import cluster, { type Worker } from "node:cluster";
 import type { WorkerConfig } from "../../config/types.js";
-import type { HeldTask, PollerIdentity, Predecessor } from "../../runner/recovery/predecessor.js";
-import type { TaskHandlerStatus } from "../../handler/task-handler.js";
 import type { SafeLogger } from "../../log/logger.js";
 import type { MetricsRegistry } from "../../metrics/registry.js";
-import { mergeStatus } from "./merge-status.js";
+import type { Predecessor, PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
+import type { TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, MAX_NAMED_TASKS, unwrap, wrap, type MetricJson, type Order, type Report } from "../messages.js";
+import { mergeStatus } from "./merge-status.js";
+import { metricsOf } from "./scrape-registry.js";
 
 /** One handler of a supervised process, from its start to its stop. */
 export interface SupervisedHandler {
@@ -37,9 +38,6 @@ const SECOND_SIGNAL_MS = 2_000;
 const ORPHAN_MARGIN_MS = 8_000;
 /** What reading the last metrics may take, in ms. */
 const LAST_METRICS_MS = 500;
-/** What a single metric may take to be read, in ms: less than that, and than the primary waits for all. */
-const METRIC_MS = 400;
-
 /** A child's end of the channel to its supervisor: tells what there is, and does what it is told. */
 class ChildEnd {
   readonly #worker: Worker;
@@ -230,46 +228,6 @@ function mostLenient(handlers: readonly SupervisedHandler[]): number | undefined
 function identity({ taskDefName, domain, workerId, sources }: WorkerConfig): PollerIdentity {
   const isUnique = (sources.workerId ?? "default") === "default";
   return { taskType: taskDefName, domain, workerId, isUnique };
-}
-
-/**
- * Empty where there is no registry. A metric that throws or does not come is left out: the others' are worth having.
- */
-async function metricsOf(registry: MetricsRegistry | undefined): Promise<readonly MetricJson[]> {
-  const all = call(registry, "getMetricsAsArray");
-  if (registry === undefined || !Array.isArray(all)) return [];
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<object>((resolve) => {
-    timer = setTimeout(resolve, METRIC_MS, {});
-  });
-  const bounded = all.map((metric: { get(): unknown }) => ({
-    get: async () => {
-      try {
-        return await Promise.race([metric.get(), late]);
-      } catch {
-        return {};
-      }
-    },
-  }));
-  // The registry itself, with its default labels, but for where it finds its metrics.
-  const view: unknown = Object.create(registry, { getMetricsAsArray: { value: () => bounded } });
-  try {
-    const metrics: unknown = await call(view as object, "getMetricsAsJSON");
-    return Array.isArray(metrics) ? metrics.filter(isMetric) : [];
-  } catch {
-    return [];
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function call(on: object | undefined, method: string): unknown {
-  const found: unknown = on === undefined ? undefined : Reflect.get(on, method);
-  return typeof found === "function" ? Reflect.apply(found, on, []) : undefined;
-}
-
-function isMetric(metric: unknown): metric is MetricJson {
-  return typeof metric === "object" && metric !== null && Array.isArray((metric as Partial<MetricJson>).values);
 }
 
 /** A process has one channel. */

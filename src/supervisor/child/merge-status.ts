@@ -1,4 +1,4 @@
-import type { TaskHandlerStatus } from "../../handler/task-handler.js";
+import type { TaskHandlerStatus } from "../../status.js";
 
 /** Several handlers of one process as one: what they have is added up, and the worst counts. */
 export function mergeStatus(all: readonly TaskHandlerStatus[]): TaskHandlerStatus {

@@ -1,6 +1,7 @@
-import { processFacts, readVersion } from "../../admin/about.js";
+import { processFacts } from "../../admin/about.js";
 import { serveRoutes, type AdminServer, type ListenOptions } from "../../admin/admin-server.js";
 import { json, toRoutes } from "../../admin/routes.js";
+import { readVersion } from "../../base/package-version.js";
 import { judgeLive, judgeReady } from "./health.js";
 import type { Supervisor } from "./supervisor.js";
 

@@ -1,5 +1,4 @@
-import { STALL_EXIT_CODE } from "../../liveness/watchdog.js";
-import type { StallReport } from "../../liveness/stall-report.js";
+import { STALL_EXIT_CODE, type StallReport } from "../../liveness/stall-report.js";
 
 /**
  * Why a process ended:

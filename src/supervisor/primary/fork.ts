@@ -1,7 +1,7 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Readable } from "node:stream";
-import type { StallReport } from "../../liveness/stall-report.js";
 import { loseUnwritableLines } from "../../base/unwritable-output.js";
+import type { StallReport } from "../../liveness/stall-report.js";
 import { REPORT_FD, REPORT_FD_ENV, SUPERVISED_ENV, unwrap, wrap, type Order, type Report } from "../messages.js";
 
 /** What a child process tells. */

@@ -1,5 +1,5 @@
 import type { InFlightState } from "../../runner/in-flight.js";
-import type { HeldTask, PollerIdentity } from "../../runner/recovery/predecessor.js";
+import type { PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
 
 const STATES: readonly InFlightState[] = ["received", "running", "delivering", "waiting", "handingBack"];
 

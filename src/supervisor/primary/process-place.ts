@@ -1,14 +1,14 @@
-import { sleep, type Clock, type Timer } from "../../base/clock.js";
-import { TickAge } from "../../liveness/tick-age.js";
-import type { StallReport } from "../../liveness/stall-report.js";
-import type { PollerIdentity, Predecessor } from "../../runner/recovery/predecessor.js";
-import type { TaskHandlerStatus } from "../../handler/task-handler.js";
 import { judgeLiveness, judgeReadiness } from "../../admin/health.js";
+import { sleep, type Clock, type Timer } from "../../base/clock.js";
+import type { StallReport } from "../../liveness/stall-report.js";
+import { TickAge } from "../../liveness/tick-age.js";
 import type { Logger } from "../../log/logger.js";
-import type { Child, ForkChild } from "./fork.js";
-import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
-import { leftBehind } from "./left-behind.js";
+import type { Predecessor, PollerIdentity } from "../../runner/recovery/held-task.js";
+import type { TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, type MetricJson, type Report } from "../messages.js";
+import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
+import type { Child, ForkChild } from "./fork.js";
+import { leftBehind } from "./left-behind.js";
 import { inOwnTime } from "./own-time.js";
 import type { ServerAnswers } from "./rolling.js";
 

@@ -1,11 +1,11 @@
 import cluster from "node:cluster";
 import { availableParallelism } from "node:os";
+import type { AdminServer } from "../../admin/admin-server.js";
 import { systemClock } from "../../base/clock.js";
+import { ConfigurationError } from "../../base/errors.js";
 import { didYouMean } from "../../config/nearest.js";
 import { find, integer, oneOf, quote, text } from "../../config/parse.js";
 import { loggerProblem } from "../../config/resolve.js";
-import { ConfigurationError } from "../../base/errors.js";
-import type { AdminServer } from "../../admin/admin-server.js";
 import { createDefaultLogger } from "../../log/default-logger.js";
 import { safeLogger, type Logger } from "../../log/logger.js";
 import { createForkChild } from "./fork.js";

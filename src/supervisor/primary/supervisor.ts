@@ -1,9 +1,9 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { SafeLogger } from "../../log/logger.js";
-import type { ForkChild } from "./fork.js";
-import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
-import { MergedMetrics } from "./merged-metrics.js";
 import { BEAT_MS, type MetricJson } from "../messages.js";
+import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
+import type { ForkChild } from "./fork.js";
+import { MergedMetrics } from "./merged-metrics.js";
 import { ProcessPlace, type ExitRecord, type PlaceStatus } from "./process-place.js";
 import { endsInARow, restartDelayMs, shouldGiveUp, type RestartLimits } from "./restart-policy.js";
 import { nextRollStep } from "./rolling.js";

@@ -1,5 +1,5 @@
-import { fault } from "../engine/refusal.js";
 import type { HandedOut, PollRequest } from "../engine/hand-out.js";
+import { fault } from "../engine/refusal.js";
 import type { EngineState } from "../engine/state.js";
 import type { HandOut } from "../ledger.js";
 

@@ -1,5 +1,5 @@
-import { badRequest } from "../engine/refusal.js";
 import type { HandedOut, PollRequest } from "../engine/hand-out.js";
+import { badRequest } from "../engine/refusal.js";
 import type { HandOut } from "../ledger.js";
 import {
   type HeldReply,

@@ -1,7 +1,7 @@
 import type { JsonObject, WorkflowDef } from "../../conductor/types.js";
 import { decide } from "../engine/decide.js";
-import type { EngineState } from "../engine/state.js";
 import { fault } from "../engine/refusal.js";
+import type { EngineState } from "../engine/state.js";
 import {
   pauseWorkflow,
   resumeWorkflow,

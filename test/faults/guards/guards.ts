@@ -276,7 +276,7 @@ export const GUARDS: readonly Guard[] = [
     fault: 21,
     shape: "504 to a poll",
     test: UPDATES,
-    file: "runner/gate/server-gate.ts",
+    file: "runner/gate/verdict.ts",
     code: "return status >= 500 && serverMessage === undefined;",
     broken: "return false;",
   },

@@ -1,5 +1,11 @@
-import { defineWorker, TaskHandler, type TaskHandlerOptions, type WorkerSpec } from "../../../src/index.js";
-import type { TaskDef, Workflow } from "../../../src/index.js";
+import {
+  defineWorker,
+  TaskHandler,
+  type TaskHandlerOptions,
+  type WorkerSpec,
+  type TaskDef,
+  type Workflow,
+} from "../../../src/index.js";
 import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/testing/index.js";
 import { silentLogger } from "../../support/runner-world.js";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";

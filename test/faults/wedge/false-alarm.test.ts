@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
 import { WebSocket } from "undici";
+import { expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
 import type { RunningProcess } from "../../support/process-harness.js";
 import { useWorkerProcess } from "./use-worker-process.js";

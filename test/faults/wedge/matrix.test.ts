@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { WEDGES } from "./wedges.js";
 import { useWorkerProcess } from "./use-worker-process.js";
+import { WEDGES } from "./wedges.js";
 import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "./worker-process.js";
 
 // `OSTINATO_WEDGES=all`: each of them; else one of each kind. `OSTINATO_WEDGE_TIMES`: a file that gets a line for each.

@@ -1,5 +1,4 @@
-import type { RunnerStatus } from "../../../src/runner/task-runner.js";
-import type { TaskHandlerStatus } from "../../../src/handler/task-handler.js";
+import type { RunnerStatus, TaskHandlerStatus } from "../../../src/status.js";
 
 /** A runner that waits for its poll's answer, and all is well. */
 export function runner(overrides: Partial<RunnerStatus> = {}): RunnerStatus {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { MetadataClient } from "../../../src/client/metadata-client.js";
-import { createTaskApi } from "../../../src/conductor/task-api.js";
 import { TaskClient } from "../../../src/client/task-client.js";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
+import { createTaskApi } from "../../../src/conductor/task-api.js";
 import type { Exchange } from "../../../src/http/exchange.js";
 import { makeTask } from "../../support/conductor-stub.js";
 import { answer, fakeTransport, html, json } from "../conductor/support.js";

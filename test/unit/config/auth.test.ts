@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { createConductorClient } from "../../../src/client/conductor-client.js";
 import type { ConfigurationError } from "../../../src/base/errors.js";
+import { createConductorClient } from "../../../src/client/conductor-client.js";
 import { problemsWith, resolve } from "./support.js";
 
 const KEY = "CONDUCTOR_AUTH_KEY";

@@ -1,6 +1,6 @@
+import { ConfigurationError } from "../../../src/base/errors.js";
 import { resolveConfig } from "../../../src/config/resolve.js";
 import type { HandlerConfig, TaskHandlerOptions, WorkerConfig } from "../../../src/config/types.js";
-import { ConfigurationError } from "../../../src/base/errors.js";
 import { defineWorker, type WorkerDefinition, type WorkerOptions } from "../../../src/worker/define-worker.js";
 
 export const identity = { hostname: "host", pid: 42, random: "x7f3" };

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { MetadataClient } from "../../../src/client/metadata-client.js";
+import type { TaskDef } from "../../../src/conductor/types.js";
 import {
   pauseMs,
   registrationsOf,
   startTaskDefRegistrar,
   type TaskDefRegistration,
 } from "../../../src/handler/task-def-registration.js";
-import type { TaskDef } from "../../../src/conductor/types.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
 import type { Logger } from "../../../src/log/logger.js";
 import { createRepeatLog } from "../../../src/log/repeat-log.js";

@@ -1,6 +1,6 @@
-import { Linter } from "eslint";
-import { Script } from "node:vm";
 import path from "node:path";
+import { Script } from "node:vm";
+import { Linter } from "eslint";
 import ts from "typescript";
 import { expect, test } from "vitest";
 import { EXIT_THREAD_SOURCE } from "../../../src/liveness/thread/exit-source.js";

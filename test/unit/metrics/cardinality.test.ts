@@ -1,8 +1,8 @@
 import { Registry } from "prom-client";
 import { expect, it, test } from "vitest";
 import { ConductorError } from "../../../src/conductor/errors.js";
-import type { Counter } from "../../../src/metrics/families.js";
 import { createClientMetrics } from "../../../src/metrics/client-metrics.js";
+import type { Counter } from "../../../src/metrics/families.js";
 import { BoundedValues, exceptionName, sanitised } from "../../../src/metrics/label-values.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
 import { ErrorSeries } from "../../../src/metrics/series.js";

@@ -7,8 +7,8 @@ import {
   defineWorker,
   TaskHandler,
 } from "../../../src/index.js";
-import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/testing/index.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
+import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/testing/index.js";
 import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
 import { waitFor } from "../../support/wait-for.js";
 import { linesOf } from "./support.js";

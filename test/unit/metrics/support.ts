@@ -3,9 +3,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type * as PromClient from "prom-client";
-import type { GroupStatus } from "../../../src/runner/runner-group.js";
-import type { RunnerStatus } from "../../../src/runner/task-runner.js";
 import { createEmitter } from "../../../src/events/emitter.js";
+import type { GroupStatus, RunnerStatus } from "../../../src/status.js";
 
 export const IDS = { taskType: "t", taskId: "id-1", workflowInstanceId: "wf-1" } as const;
 

@@ -1,8 +1,10 @@
 import { expect, test, vi } from "vitest";
 import type { TaskDef } from "../../../src/conductor/types.js";
-import { returned, returnedTaskResult, threw, toParcel, type Outcome } from "../../../src/runner/outcome.js";
-import { failureVerdict, ServerGate } from "../../../src/runner/gate/server-gate.js";
 import { taskTimes } from "../../../src/runner/execution/task-times.js";
+import { ServerGate } from "../../../src/runner/gate/server-gate.js";
+import { failureVerdict } from "../../../src/runner/gate/verdict.js";
+import { returned, returnedTaskResult, threw, type Outcome } from "../../../src/runner/outcome.js";
+import { toParcel } from "../../../src/runner/parcel.js";
 import { inProgress } from "../../../src/worker/in-progress.js";
 import { makeTask } from "../../support/conductor-stub.js";
 import { FakeClock } from "../../support/fake-clock.js";

@@ -1,15 +1,7 @@
 import { describe, expect, test } from "vitest";
-import {
-  MAX_RESULT_BYTES,
-  plainFailure,
-  returned,
-  returnedTaskResult,
-  threw,
-  toHandBack,
-  toParcel,
-  type Outcome,
-} from "../../../src/runner/outcome.js";
 import { TaskContextImpl } from "../../../src/runner/execution/context.js";
+import { returned, returnedTaskResult, threw, type Outcome } from "../../../src/runner/outcome.js";
+import { MAX_RESULT_BYTES, plainFailure, toHandBack, toParcel } from "../../../src/runner/parcel.js";
 import { NonRetryableError } from "../../../src/worker/errors.js";
 import { inProgress } from "../../../src/worker/in-progress.js";
 import { FakeClock } from "../../support/fake-clock.js";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { parseStallReport } from "../../../src/supervisor/primary/fork.js";
-import { unwrap, wrap } from "../../../src/supervisor/messages.js";
 import { mergeStatus } from "../../../src/supervisor/child/merge-status.js";
+import { unwrap, wrap } from "../../../src/supervisor/messages.js";
+import { parseStallReport } from "../../../src/supervisor/primary/fork.js";
 import { STATUS } from "./support.js";
 
 test("a message of ours is told from a user's", () => {

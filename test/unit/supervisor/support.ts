@@ -1,9 +1,9 @@
-import type { Child, ChildEvents, ForkChild } from "../../../src/supervisor/primary/fork.js";
+import { safeLogger } from "../../../src/log/logger.js";
+import type { TaskHandlerStatus } from "../../../src/status.js";
 import type { Order, Report } from "../../../src/supervisor/messages.js";
+import type { Child, ChildEvents, ForkChild } from "../../../src/supervisor/primary/fork.js";
 import { DEFAULT_RESTART_LIMITS } from "../../../src/supervisor/primary/restart-policy.js";
 import { Supervisor, type SupervisorOptions } from "../../../src/supervisor/primary/supervisor.js";
-import { safeLogger } from "../../../src/log/logger.js";
-import type { TaskHandlerStatus } from "../../../src/handler/task-handler.js";
 import { FakeClock } from "../../support/fake-clock.js";
 import { silentLogger } from "../../support/runner-world.js";
 

@@ -1,5 +1,5 @@
-import { afterEach, expect, test } from "vitest";
 import { request as undiciRequest } from "undici";
+import { afterEach, expect, test } from "vitest";
 import type { Task, TaskResult } from "../../../src/conductor/types.js";
 import {
   makeTask,

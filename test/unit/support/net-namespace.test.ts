@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { createNetNamespaces, whyNoNamespaces } from "../../support/net-namespace.js";
 import { createNameService, whyNoNameService } from "../../support/name-service.js";
+import { createNetNamespaces, whyNoNamespaces } from "../../support/net-namespace.js";
 import { startProcess } from "../../support/process-harness.js";
 
 const SERVER = `

@@ -1,7 +1,7 @@
 import net from "node:net";
 import { http, HttpResponse } from "msw";
-import { afterEach, beforeEach, expect, test } from "vitest";
 import { Pool } from "undici";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { startScriptedServer, type ScriptedServer } from "../../support/scripted-server.js";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
 import { waitFor } from "../../support/wait-for.js";

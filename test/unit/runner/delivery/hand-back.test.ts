@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { inProgress } from "../../../../src/worker/in-progress.js";
 import type { Reply } from "../../../../src/conductor/reply.js";
+import { inProgress } from "../../../../src/worker/in-progress.js";
 import { workerConfig } from "../../../support/runner-world.js";
 import {
   createScriptedWorld,

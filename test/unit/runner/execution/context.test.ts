@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { joinLogs, TaskContextImpl } from "../../../../src/runner/execution/context.js";
+import { TaskContextImpl } from "../../../../src/runner/execution/context.js";
+import { joinLogs } from "../../../../src/runner/task-log.js";
 import { TaskDeadlineError, TaskStoppingError } from "../../../../src/worker/errors.js";
 import { FakeClock } from "../../../support/fake-clock.js";
 import { silentLogger } from "../../../support/runner-world.js";

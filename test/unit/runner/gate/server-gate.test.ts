@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { failureVerdict, ServerGate, type Permit } from "../../../../src/runner/gate/server-gate.js";
+import { ServerGate, type Permit } from "../../../../src/runner/gate/server-gate.js";
+import { failureVerdict } from "../../../../src/runner/gate/verdict.js";
 import { FakeClock } from "../../../support/fake-clock.js";
 import { failed, lostAnswer, nonsense, refused, unreachable } from "../support.js";
 

@@ -5,7 +5,7 @@ import type { Reply } from "../../../../src/conductor/reply.js";
 import type { Task } from "../../../../src/conductor/types.js";
 import type { InFlightTask } from "../../../../src/runner/in-flight.js";
 import type { KeptResult, LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
-import type { Parcel } from "../../../../src/runner/outcome.js";
+import type { Parcel } from "../../../../src/runner/parcel.js";
 import { makeTask } from "../../../support/conductor-stub.js";
 import { workerConfig } from "../../../support/runner-world.js";
 import {

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { onTestFinished } from "vitest";
+import type { Logger } from "../../../../src/log/logger.js";
 import {
   encodeHeader,
   encodeResult,
@@ -13,8 +14,7 @@ import { Journal, type JournalOptions } from "../../../../src/runner/journal/jou
 import type { LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
 import { scan, type Scan } from "../../../../src/runner/journal/scan.js";
-import type { Logger } from "../../../../src/log/logger.js";
-import type { Parcel } from "../../../../src/runner/outcome.js";
+import type { Parcel } from "../../../../src/runner/parcel.js";
 import { FakeClock } from "../../../support/fake-clock.js";
 import { entryOf } from "../support.js";
 

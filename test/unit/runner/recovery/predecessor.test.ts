@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { TaskDef } from "../../../../src/conductor/types.js";
-import type { HeldTask, Predecessor } from "../../../../src/runner/recovery/predecessor.js";
+import type { Predecessor, HeldTask } from "../../../../src/runner/recovery/held-task.js";
 import { createWorld, workerConfig } from "../../../support/runner-world.js";
 import { answered, record, refused } from "../support.js";
 

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, Summary } from "prom-client";
 import { expect, test } from "vitest";
-import { MergedMetrics } from "../../../../src/supervisor/primary/merged-metrics.js";
 import type { MetricJson } from "../../../../src/supervisor/messages.js";
+import { MergedMetrics } from "../../../../src/supervisor/primary/merged-metrics.js";
 
 const counter = (value: number, labels: Record<string, string> = {}): MetricJson => ({
   name: "done_total",

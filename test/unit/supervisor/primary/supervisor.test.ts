@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
-import type { HeldTask } from "../../../../src/runner/recovery/predecessor.js";
-import { judgeLive, judgeReady } from "../../../../src/supervisor/primary/health.js";
 import { safeLogger } from "../../../../src/log/logger.js";
+import type { HeldTask } from "../../../../src/runner/recovery/held-task.js";
+import { judgeLive, judgeReady } from "../../../../src/supervisor/primary/health.js";
 import { silentLogger } from "../../../support/runner-world.js";
 import { createSupervision } from "../support.js";
 

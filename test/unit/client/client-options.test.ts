@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createConductorClient, type ConductorClientOptions } from "../../../src/conductor-client.js";
+import { createConductorClient, type ConductorClientOptions } from "../../../src/client/conductor-client.js";
 
 const problemsOf = (options: unknown): readonly string[] => {
   try {

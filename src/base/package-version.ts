@@ -1,0 +1,16 @@
+import { readFileSync } from "node:fs";
+
+/** Costs a file: read it once. */
+export function readVersion(): string {
+  try {
+    const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      name?: unknown;
+      version?: unknown;
+    };
+    // In a bundle there may be another package's file at this place.
+    if (manifest.name === "ostinato" && typeof manifest.version === "string") return manifest.version;
+  } catch {
+    // There is no such file in a bundle.
+  }
+  return "unknown";
+}

@@ -1,0 +1,43 @@
+import type { LoopPhase } from "./liveness/board.js";
+
+/** What a runner is doing, for status pages and tests. */
+export interface RunnerStatus {
+  readonly taskType: string;
+  readonly domain: string | undefined;
+  readonly state: "polling" | "paused" | "draining" | "stopped";
+  /** What its loop did last. */
+  readonly phase: LoopPhase;
+  readonly concurrency: number;
+  readonly running: number;
+  /** Milliseconds since the loop's last iteration. */
+  readonly lastBeatAgoMs: number;
+  /** Milliseconds since the last poll that the server answered; undefined before the first. */
+  readonly lastPollAgoMs: number | undefined;
+  /** Undefined unless its polls fail: for how long none has succeeded, and what the last one said. */
+  readonly pollsFailing: { readonly forMs: number; readonly error: string } | undefined;
+}
+
+/** What the runners of a process are doing, together. */
+export interface GroupStatus {
+  readonly runners: readonly RunnerStatus[];
+  /** Tasks that were handed out to us and have not left yet, whatever their state. */
+  readonly inFlight: number;
+  /** Finished results that wait for another attempt. */
+  readonly resultsWaiting: number;
+  /** Functions that go on although their task was ended. */
+  readonly abandoned: number;
+  /** Finished results have piled up to the limit; nothing is polled until they are delivered. */
+  readonly outboxFull: boolean;
+  /** False while requests fail and the process backs off. */
+  readonly serverReachable: boolean;
+}
+
+/** What a handler is doing: what `handler.status` and `/status` tell. */
+export interface TaskHandlerStatus extends GroupStatus {
+  readonly state: "running" | "draining" | "stopped";
+}
+
+/** As Conductor names the queue: the task type, in a domain `domain:type`. */
+export function nameOf({ taskType, domain }: Pick<RunnerStatus, "taskType" | "domain">): string {
+  return domain === undefined ? taskType : `${domain}:${taskType}`;
+}
