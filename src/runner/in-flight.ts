@@ -1,8 +1,8 @@
 import type { Timer } from "../base/clock.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { TaskContextImpl } from "./execution/context.js";
 import type { Outcome } from "./outcome.js";
+import type { TaskLogKeeper } from "./task-log.js";
 
 /**
  * - `received`: handed out to us, nothing begun.
@@ -31,7 +31,8 @@ export class InFlightTask {
   timer: Timer = undefined;
   /** A lease extension got no answer: the server may still act on it, and undo what was reported meanwhile. */
   hasUnclearExtension = false;
-  context: TaskContextImpl | undefined;
+  /** What the function has logged; undefined before it begins. */
+  logs: TaskLogKeeper | undefined;
   /** Ends the execution from outside with this outcome; undefined while nothing runs. */
   interrupt: ((outcome: Outcome, reason: Error) => void) | undefined;
 

@@ -39,7 +39,7 @@ export function toHandBack(
 ): Parcel {
   const { callbackAfterSeconds, output = entry.task.outputData, logs = [] } = options;
   return serialise(entry, () => {
-    const lines = [...logs, ...(entry.context?.takeLogs() ?? [])];
+    const lines = [...logs, ...(entry.logs?.takeLogs() ?? [])];
     return {
       ...identity(entry),
       status: "IN_PROGRESS",
@@ -94,7 +94,7 @@ function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "comple
     status: outcome.kind === "completed" ? "COMPLETED" : outcome.terminal ? "FAILED_WITH_TERMINAL_ERROR" : "FAILED",
     outputData: outcome.output ?? {},
   };
-  let logs = entry.context?.takeLogs(outcome.kind === "failed" ? outcome.stack : undefined);
+  let logs = entry.logs?.takeLogs(outcome.kind === "failed" ? outcome.stack : undefined);
   if (outcome.logs !== undefined) logs = [...outcome.logs, ...(logs ?? [])];
   if (outcome.kind === "failed") result.reasonForIncompletion = clip(outcome.reason, MAX_REASON_CHARACTERS);
   if (logs !== undefined) result.logs = joinLogs(logs);

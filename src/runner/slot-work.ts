@@ -2,28 +2,24 @@ import type { Timer } from "../base/clock.js";
 import type { HandOut } from "../conductor/hand-out.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
-import type { WorkerEvents } from "../events/events.js";
 import type { HeartbeatCell } from "../liveness/board.js";
+import type { RunnerStatus } from "../status.js";
 import { TaskStoppingError } from "../worker/errors.js";
-import { mustNotRunTwice, pollTimeoutIsOver, taskTimes } from "./execution/task-times.js";
+import { mustNotRunTwice } from "./execution/task-times.js";
 import { InFlightTask } from "./in-flight.js";
 import { threw, type Outcome } from "./outcome.js";
-import { plainFailure, toHandBack, toParcel, type Parcel } from "./parcel.js";
+import { toHandBack, toParcel } from "./parcel.js";
 import type { RunnerParts } from "./parts.js";
 import type { Shared } from "./shared.js";
 import type { Slots } from "./slots.js";
+import { TurnAway } from "./turn-away.js";
 
-type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
-
-/** A task of somebody else's type is put back for this long, so that it does not come round at once. */
-const NOT_OURS_DELAY_SECONDS = 5;
 /** A task that takes less may share a slot with what is asked for, in ms. */
 const SHORT_TASK_MS = 250;
-/** One that came too late again and again is run all the same: it must not go round for ever. */
-const MAX_LATE_HAND_OUTS = 3;
+
 /** What the work in the slots asks, and tells, the loop that fills them. */
 export interface LoopView {
-  state(): "polling" | "paused" | "draining" | "stopped";
+  state(): RunnerStatus["state"];
   /** When the server answers the poll under way at the latest, by the clock; undefined while there is none. */
   pollUntil(): number | undefined;
   /** More tasks wait than there are slots. */
@@ -35,8 +31,12 @@ export interface LoopView {
 }
 
 /**
- * One task type's tasks from the hand-out to the door: each takes a slot, is executed and reported, or leaves by another
- * door where it cannot run.
+ * One task type's tasks from the hand-out to the door. The loop hands over what a poll brought to {@link receive}: each
+ * task takes a slot, is executed and its result delivered, and what comes along with the acknowledgement goes round again
+ * in the same slot. A task that must not be run leaves by another door ({@link TurnAway}); one that goes on at the end of
+ * a drain is interrupted ({@link interruptAll}), and so is everything in a process that must end ({@link failAll}). The
+ * recovery enters tasks that nobody works on any more ({@link giveBackLost}, {@link takeOver}). A task's state is in its
+ * entry of the in-flight table; here is only what a slot does next. Nothing here rejects.
  */
 export class SlotWork {
   readonly #config: WorkerConfig;
@@ -45,7 +45,8 @@ export class SlotWork {
   readonly #cell: HeartbeatCell;
   readonly #slots: Slots;
   readonly #loop: LoopView;
-  /** A task that was asked for and found its slot taken by a look. */
+  readonly #turnAway: TurnAway;
+  /** A task that was asked for and found its slot taken by a sweep beside its poll. */
   #waiting: { readonly entry: InFlightTask; readonly timer: Timer } | undefined;
   /** How long functions take, a moving average in ms. */
   #meanTaskMs = 0;
@@ -57,6 +58,7 @@ export class SlotWork {
     this.#cell = cell;
     this.#slots = slots;
     this.#loop = loop;
+    this.#turnAway = new TurnAway(config, parts, loop);
   }
 
   /**
@@ -76,11 +78,11 @@ export class SlotWork {
     if (known !== undefined && isSameHandOut(known, handOut)) return false;
     if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
     const entry = this.#enter(handOut);
-    const otherDoor = this.#otherDoor(entry, handOut.problem);
+    const otherDoor = this.#turnAway.doorFor(entry, handOut.problem);
     if (this.#slots.used < this.#slots.concurrency) this.#run(() => otherDoor?.() ?? this.#work(entry));
     else if (otherDoor !== undefined) void otherDoor();
     else if (wasAskedFor && this.#waiting === undefined) this.#letWait(entry);
-    else void this.#return(entry, "surplus");
+    else void this.#turnAway.giveBack(entry, "surplus");
     return true;
   }
 
@@ -92,11 +94,11 @@ export class SlotWork {
     });
   }
 
-  /** A look took the slot of the scout that brought this task: a short one is over at once. */
+  /** A sweep took the slot of the scout that brought this task: a short one is over at once. */
   #letWait(entry: InFlightTask): void {
     const timer = this.#shared.clock.setTimer(() => {
       this.#waiting = undefined;
-      void this.#return(entry, "surplus");
+      void this.#turnAway.giveBack(entry, "surplus");
     }, SHORT_TASK_MS);
     this.#waiting = { entry, timer };
   }
@@ -106,7 +108,7 @@ export class SlotWork {
     const { entry, timer } = this.#waiting;
     this.#waiting = undefined;
     this.#shared.clock.clearTimer(timer);
-    this.#run(() => this.#otherDoor(entry, undefined)?.() ?? this.#work(entry));
+    this.#run(() => this.#turnAway.doorFor(entry, undefined)?.() ?? this.#work(entry));
   }
 
   #enter(handOut: HandOut): InFlightTask {
@@ -118,61 +120,6 @@ export class SlotWork {
     return entry;
   }
 
-  /** How a task leaves that is not to be run; `undefined` when it is. */
-  #otherDoor(entry: InFlightTask, problem: string | undefined): (() => Promise<void>) | undefined {
-    const { task } = entry;
-    const { taskDefName } = this.#config;
-    const state = this.#loop.state();
-    if (state === "draining" || state === "stopped") return () => this.#return(entry, "stopping");
-    if (state === "paused") return () => this.#return(entry, "paused");
-    if (problem !== undefined) {
-      this.#shared.log.error({ ...entry.ids, problem }, "the server handed out a malformed task");
-      return () => this.#report(entry, plainFailure(entry, `the task is malformed: ${problem}`));
-    }
-    const isOther = (name: unknown) => typeof name === "string" && name !== "" && name !== taskDefName;
-    if (isOther(task.taskDefName) && isOther(task.taskType)) {
-      this.#shared.log.error(
-        { ...entry.ids, taskDefName: task.taskDefName },
-        "the server handed out a task of another type",
-      );
-      return () => this.#return(entry, "notOurs");
-    }
-    if (isExternal(task.externalInputPayloadStoragePath)) return () => this.#refuseExternal(entry);
-    return undefined;
-  }
-
-  /** Others computed for so long that its lease may end before its result comes: somebody else has room, or we later. */
-  #doorOfLate(entry: InFlightTask): (() => Promise<void>) | undefined {
-    const { responseTimeoutMs } = taskTimes(entry.task, entry.worker.executionTimeoutMs);
-    const isLate = this.#shared.clock.now() - entry.receivedAt >= responseTimeoutMs / 2;
-    return isLate && entry.task.pollCount <= MAX_LATE_HAND_OUTS ? () => this.#return(entry, "surplus") : undefined;
-  }
-
-  /** The function would run without its input; who retried it would get it as it is. */
-  #refuseExternal(entry: InFlightTask): Promise<void> {
-    const { events, log } = this.#shared;
-    log.error(entry.ids, "a task's input lies in external payload storage, which this SDK does not read");
-    if (events.externalPayloadUsed.isHeard) {
-      events.externalPayloadUsed.emit({ ...entry.ids, operation: "READ", payloadType: "TASK_INPUT" });
-    }
-    const reason = "the task's input lies in external payload storage, which this worker's SDK does not read";
-    return this.#report(entry, plainFailure(entry, reason));
-  }
-
-  /** Gives back a task that nothing was begun with. */
-  #return(entry: InFlightTask, reason: GivenBack): Promise<void> {
-    if (this.#queueTimeoutIsOver(entry)) {
-      const why = `the worker could not take the task (${reason}), and its pollTimeoutSeconds have passed`;
-      return this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason: why }));
-    }
-    const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
-    return this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
-  }
-
-  async #report(entry: InFlightTask, parcel: Parcel): Promise<void> {
-    await this.#parts.delivery.deliver(entry, parcel, false);
-  }
-
   /** Gives back a task whose hand-out never reached us. */
   giveBackLost(task: Task): void {
     const { events } = this.#shared;
@@ -181,7 +128,7 @@ export class SlotWork {
       const taskType = this.#config.taskDefName;
       events.taskReclaimed.emit({ taskType, taskId, workflowInstanceId, reason: "lostAnswer" });
     }
-    void this.#return(this.#enter({ task, problem: undefined }), "lost");
+    void this.#turnAway.giveBack(this.#enter({ task, problem: undefined }), "lost");
   }
 
   /** Ends a task that a process which died had: failed for `reason`; undefined: given back, for it was not started. */
@@ -193,8 +140,8 @@ export class SlotWork {
       `a worker process died with this task; it is ${reason === undefined ? "given back" : "reported failed"}`,
     );
     if (events.taskReclaimed.isHeard) events.taskReclaimed.emit({ ...entry.ids, reason: "predecessor" });
-    if (reason === undefined) void this.#return(entry, "lost");
-    else void this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason }));
+    if (reason === undefined) void this.#turnAway.giveBack(entry, "lost");
+    else void this.#parts.delivery.deliver(entry, toParcel(entry, { kind: "failed", terminal: false, reason }), false);
   }
 
   /** A slot's work: one task, and those that come along with its update. Never rejects. */
@@ -216,7 +163,7 @@ export class SlotWork {
     if (executor.turn !== undefined) {
       while (executor.turn !== undefined) await executor.turn;
       // Nothing is begun yet: should the worker stop or pause meanwhile, it goes back.
-      const otherDoor = this.#otherDoor(entry, undefined) ?? this.#doorOfLate(entry);
+      const otherDoor = this.#turnAway.doorFor(entry, undefined) ?? this.#turnAway.doorForLate(entry);
       if (otherDoor !== undefined) {
         await otherDoor();
         return undefined;
@@ -256,7 +203,7 @@ export class SlotWork {
         // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
         if (parcel.result.status === "IN_PROGRESS")
           await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
-        else await this.#report(entry, parcel);
+        else await this.#parts.delivery.deliver(entry, parcel, false);
         return undefined;
       }
       case "completed":
@@ -275,10 +222,10 @@ export class SlotWork {
     return next === null ? undefined : this.#chained(next);
   }
 
-  /** The server has scheduled what comes next in the workflow: whoever usually gets it looks at once. */
+  /** The server has scheduled what comes next in the workflow: whoever usually gets it sweeps at once. */
   #follow({ task }: InFlightTask): void {
     const { successors, follow } = this.#parts;
-    // Under a backlog nobody has to be told to look, and what comes next has waited in any case.
+    // Under a backlog nobody has to be told to sweep, and what comes next has waited in any case.
     if (successors === undefined || this.#loop.hasBacklog()) return;
     const { taskDefName } = this.#config;
     const next = successors.acknowledged(task.workflowInstanceId, taskDefName, this.#shared.clock.now());
@@ -290,7 +237,7 @@ export class SlotWork {
     if (known !== undefined && isSameHandOut(known, next)) return undefined;
     if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
     const entry = this.#enter(next);
-    const otherDoor = this.#otherDoor(entry, next.problem);
+    const otherDoor = this.#turnAway.doorFor(entry, next.problem);
     await otherDoor?.();
     return otherDoor === undefined ? entry : undefined;
   }
@@ -301,7 +248,8 @@ export class SlotWork {
     this.#parts.upkeep.end(entry);
     if (!this.#shared.table.has(entry) || entry.state !== "running") return;
     const outcome = threw(error);
-    if (outcome.kind === "failed") await this.#report(entry, toParcel(entry, { ...outcome, terminal: false }));
+    if (outcome.kind !== "failed") return;
+    await this.#parts.delivery.deliver(entry, toParcel(entry, { ...outcome, terminal: false }), false);
   }
 
   #tellExecuted(entry: InFlightTask, outcome: Outcome, durationMs: number): void {
@@ -362,18 +310,10 @@ export class SlotWork {
     if (mustNotRunTwice(entry.task)) return "its definition has retryCount 0: it must not run twice";
     // Our own poll would get it again, and nobody would be left to give it back.
     if (this.#loop.pollUntil() !== undefined) return "a poll is still unanswered";
-    return this.#queueTimeoutIsOver(entry)
+    return this.#turnAway.queueTimeoutIsOver(entry)
       ? "its pollTimeoutSeconds have passed: the queue would time it out"
       : undefined;
   }
-
-  #queueTimeoutIsOver(entry: InFlightTask): boolean {
-    return pollTimeoutIsOver(entry.task, this.#shared.clock.now() - entry.receivedAt);
-  }
-}
-
-function isExternal(path: unknown): boolean {
-  return typeof path === "string" && path !== "";
 }
 
 /** One execution answers both, unless the first is on its way back and this is the next hand-out. */

@@ -1,5 +1,11 @@
 import type { TaskLog } from "../conductor/types.js";
 
+/** Keeps what a function logs until its result is made. */
+export interface TaskLogKeeper {
+  /** The lines for the result, `lastLine` behind them; more than the server keeps are joined. */
+  takeLogs(lastLine?: string): TaskLog[] | undefined;
+}
+
 /** The server keeps 10 lines of an update. */
 const MAX_LOG_LINES = 10;
 

@@ -34,6 +34,11 @@ const AFTER_BUG_MS = 1_000;
  * One task type, for ever. An event machine: each iteration beats, starts the poll that is called for, and waits for
  * something to happen (a slot freed, a poll settled, the server back, pause, stop) or for the end of a slice. It never
  * waits for a poll, so nothing that happens to one can hold it up.
+ *
+ * It is `polling`, `paused`, `draining` (no further polls; what runs goes on) or `stopped` (the loop ends). At most one
+ * main poll is under way, and beside it one sweep that follows a workflow; both reserve the slots they ask for. What to
+ * poll is the strategy's to say, whether at all the gate's and the coordinator's. What a poll brings goes to
+ * {@link SlotWork}. The group makes a runner, runs it, pauses, drains and stops it, and wakes it when something changed.
  */
 export class TaskRunner implements ReclaimSite, PollMember {
   readonly config: WorkerConfig;
@@ -46,11 +51,11 @@ export class TaskRunner implements ReclaimSite, PollMember {
   readonly #wakeup: Wakeup;
   #pollState: PollState = INITIAL_POLL_STATE;
   #state: "polling" | "paused" | "draining" | "stopped";
-  /** Until when the server holds the polls under way, by the clock: the main one, and a look beside it. */
+  /** Until when the server holds the polls under way, by the clock: the main one, and a sweep beside it. */
   #pollUntil: number | undefined;
-  #lookUntil: number | undefined;
-  /** Something may wait: look once without being held. */
-  #lookNext = false;
+  #sideSweepUntil: number | undefined;
+  /** Something may wait: the next poll is a sweep, whatever the strategy says. */
+  #sweepIsAsked = false;
   #isWaitingForHold = false;
   #lastWorkAt = -Infinity;
   #notBefore = -Infinity;
@@ -163,8 +168,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
 
   /** When the server answers what is under way at the latest, by the clock; undefined while no poll is. */
   get pollUntil(): number | undefined {
-    if (this.#pollUntil === undefined) return this.#lookUntil;
-    return this.#lookUntil === undefined ? this.#pollUntil : Math.max(this.#pollUntil, this.#lookUntil);
+    if (this.#pollUntil === undefined) return this.#sideSweepUntil;
+    return this.#sideSweepUntil === undefined ? this.#pollUntil : Math.max(this.#pollUntil, this.#sideSweepUntil);
   }
 
   get lastWorkAt(): number {
@@ -175,19 +180,19 @@ export class TaskRunner implements ReclaimSite, PollMember {
     return this.#isWaitingForHold && this.#state === "polling";
   }
 
-  /** Something may have been scheduled: looks once, beside a poll that is held, if a slot is free for it. */
-  look(): void {
+  /** Something may wait in the queue: sweeps once, as soon as no poll is held. */
+  sweep(): void {
     if (this.#state !== "polling") return;
-    this.#lookNext = true;
+    this.#sweepIsAsked = true;
     this.#wakeup.wake();
   }
 
   /**
-   * As {@link look}, after an acknowledged task of `after`, at once and only if it is cheap. On an eager queue the held
+   * Follows the workflow: sweeps after an acknowledged task of `after`, at once, beside a poll that is held, if it is cheap. On an eager queue the held
    * poll is already being answered.
    */
-  lookAfter(after: string): void {
-    const isBusy = this.#lookUntil !== undefined || this.#pollState.backlog || this.#pollState.isEager === true;
+  follow(after: string): void {
+    const isBusy = this.#sideSweepUntil !== undefined || this.#pollState.backlog || this.#pollState.isEager === true;
     if (this.#state !== "polling" || isBusy || !this.#shared.gate.isOpen || this.#parts.delivery.isFull) return;
     const count = this.#slots.free > 0 ? this.#slots.free : this.#work.maySpareSlot ? 1 : 0;
     if (count === 0) return;
@@ -259,7 +264,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const freeSlots = this.#slots.free;
     if (freeSlots === 0) {
       this.#isWaitingForHold = false;
-      // Reserved by a look is not taken.
+      // A slot that is reserved by a sweep beside the main poll is not taken.
       if (this.#slots.used >= this.#slots.concurrency) this.#parts.coordinator.full(this);
       return Infinity;
     }
@@ -267,7 +272,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const waitMs = this.#notBefore - clock.now();
     if (waitMs > 0) return waitMs;
     const { longPollMs } = this.config;
-    const state = this.#lookNext ? { ...this.#pollState, sweepNext: true } : this.#pollState;
+    const state = this.#sweepIsAsked ? { ...this.#pollState, sweepNext: true } : this.#pollState;
     const mustBeHeld = nextPoll(state, { freeSlots, longPollMs, isProbe: false }).kind !== "sweep";
     this.#isWaitingForHold = mustBeHeld && gate.isOpen && !this.#parts.coordinator.mayHold(this);
     if (this.#isWaitingForHold) {
@@ -277,19 +282,19 @@ export class TaskRunner implements ReclaimSite, PollMember {
     }
     const permit = gate.admit("poll");
     if ("waitMs" in permit) return permit.waitMs;
-    this.#lookNext = false;
+    this.#sweepIsAsked = false;
     void this.#poll(nextPoll(state, { freeSlots, longPollMs, isProbe: permit.isProbe }), permit);
     return Infinity;
   }
 
-  /** @param after the task type whose acknowledgement made us look beside the main poll. */
+  /** @param after the task type whose acknowledgement made us sweep beside the main poll. */
   async #poll(plan: PollPlan, permit: Permit, after?: string): Promise<void> {
     const { api, clock, log } = this.#shared;
     const { taskDefName: taskType, workerId, domain } = this.config;
     const isMain = after === undefined;
     const until = permit.startedAt + plan.timeoutMs;
     if (isMain) this.#pollUntil = until;
-    else this.#lookUntil = until;
+    else this.#sideSweepUntil = until;
     this.#slots.reserve(plan.count);
     let isReserved = true;
     const unreserve = () => {
@@ -302,7 +307,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       const durationMs = clock.now() - permit.startedAt;
       if (after !== undefined) {
         const found = reply.kind === "answered" && reply.value.handOuts.length > 0;
-        this.#parts.successors?.looked(after, taskType, found);
+        this.#parts.successors?.followed(after, taskType, found);
       }
       if (reply.kind === "answered") this.#polled(plan, permit, reply.value, durationMs, isMain);
       else this.#pollFailed(permit, reply, durationMs, until);
@@ -316,7 +321,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     } finally {
       unreserve();
       if (isMain) this.#pollUntil = undefined;
-      else this.#lookUntil = undefined;
+      else this.#sideSweepUntil = undefined;
       this.#changed();
     }
   }
@@ -349,7 +354,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       if (this.#work.receive(handOut, index < plan.count)) useful += 1;
     }
     if (useful > 0) this.#lastWorkAt = clock.now();
-    // An empty look beside the main poll tells nothing that the main poll does not.
+    // An empty sweep beside the main poll tells nothing that the main poll does not.
     if (isMain || useful > 0) {
       this.#pollState = afterPoll(this.#pollState, plan, { received: handOuts.length, useful, durationMs });
       this.#notBefore = clock.now() + paceMs(this.#pollState, this.config.longPollMs);

@@ -7,19 +7,27 @@ import { backoffMs } from "../gate/backoff.js";
 import type { Permit } from "../gate/server-gate.js";
 import { failureClassOf, mayBeLost, failureVerdict, type Verdict } from "../gate/verdict.js";
 import type { Door, InFlightTask } from "../in-flight.js";
-import type { LegacyResult, LegacySink, ResultKeeper } from "../journal/keeper.js";
+import type { InheritedResult, InheritedSink, ResultKeeper } from "../journal/keeper.js";
 import { plainFailure, type Parcel } from "../parcel.js";
 import type { Shared } from "../shared.js";
-import { moreTime, type AttemptTimes } from "./attempt-times.js";
-import { isUndone, lookAtTask } from "./look.js";
+import { moreTime, type RequestTimes } from "./request-times.js";
+import { checkTask, isUndone } from "./task-check.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
 import { createShipment, type Shipment } from "./shipment.js";
-import { isPoisonous, judgeUpdate, type Strike, type UpdateVerdict } from "./update-verdict.js";
+import {
+  isPoisonous,
+  judgeUpdate,
+  type ResultFault,
+  type UpdateEndpoint,
+  type UpdateVerdict,
+} from "./update-verdict.js";
 
 /** `update-v2` is asked for again after this long on a server that did not have it, in ms. */
 const V2_RECHECK_MS = 600_000;
 /** After an answer was lost no task is asked for along with an update for this long, in ms. */
 const SUSPICION_MS = 2_000;
+/** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
+const SLOW_ATTEMPT_MS = 500;
 
 /** What a delivery tells, and asks, the parts around it. */
 export interface DeliveryHooks {
@@ -33,16 +41,20 @@ export interface DeliveryHooks {
   settled(entry: InFlightTask): Promise<void> | undefined;
 }
 
-/** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
-const SLOW_ATTEMPT_MS = 500;
 /**
  * Owns every finished result from the first attempt until the server has acknowledged it, has no use for it, or has
  * refused it for good. The first attempt is made in the task's slot; what must wait goes to the outbox and frees it.
+ *
+ * A result is a {@link Shipment} here: on its way (one attempt), in the outbox until its next attempt is due, or closed.
+ * It closes by one of the doors `reported`, `moot` and `undeliverable`, or is left in the journal for a successor. What
+ * an answer means is decided by `judgeUpdate`; a result that is refused for good is replaced, once, by a failure that says
+ * why. Slots call {@link deliver}, the journal {@link deliverInherited}, a stop {@link stop}, and a process that must end
+ * {@link sendAgain}.
  */
-export class Delivery implements LegacySink {
+export class Delivery implements InheritedSink {
   readonly #shared: Shared;
   readonly #hooks: DeliveryHooks;
-  readonly #times: AttemptTimes;
+  readonly #times: RequestTimes;
   readonly #journal: ResultKeeper | undefined;
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new LinkedList<Shipment>();
@@ -52,7 +64,7 @@ export class Delivery implements LegacySink {
   #suspectUntil = -Infinity;
   #stopped: string | undefined;
 
-  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, times: AttemptTimes, journal?: ResultKeeper) {
+  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, times: RequestTimes, journal?: ResultKeeper) {
     this.#shared = shared;
     this.#hooks = hooks;
     this.#times = times;
@@ -108,12 +120,12 @@ export class Delivery implements LegacySink {
   }
 
   /** Whether to hand over more of what dead processes left. */
-  get hasRoomForLegacy(): boolean {
-    return this.#stopped === undefined && this.#outbox.hasRoomForLegacy;
+  get hasRoomForInherited(): boolean {
+    return this.#stopped === undefined && this.#outbox.hasRoomForInherited;
   }
 
   /** A result that a dead process left: it waits with the others. Its task is not in the table, and may come to us anew. */
-  deliverLegacy({ entry, parcel, kept }: LegacyResult): void {
+  deliverInherited({ entry, parcel, kept }: InheritedResult): void {
     const { events } = this.#shared;
     const shipment = this.#shipmentOf(entry, parcel, true);
     shipment.kept = kept;
@@ -121,8 +133,8 @@ export class Delivery implements LegacySink {
     this.#store(shipment);
   }
 
-  #shipmentOf(entry: InFlightTask, parcel: Parcel, isLegacy: boolean): Shipment {
-    const shipment = createShipment(entry, parcel, this.#shared.clock.now(), isLegacy);
+  #shipmentOf(entry: InFlightTask, parcel: Parcel, isInherited: boolean): Shipment {
+    const shipment = createShipment(entry, parcel, this.#shared.clock.now(), isInherited);
     this.#shipments.append(shipment);
     return shipment;
   }
@@ -202,67 +214,90 @@ export class Delivery implements LegacySink {
     this.#shared.log.warn({}, "the server has no update-v2 endpoint; results go by POST /tasks");
   }
 
-  async #attempt(shipment: Shipment, permit: Permit, door: "v1" | "v2"): Promise<UpdateVerdict> {
-    const { api, clock, events } = this.#shared;
+  async #attempt(shipment: Shipment, permit: Permit, endpoint: UpdateEndpoint): Promise<UpdateVerdict> {
     shipment.attempts += 1;
-    const attemptedAt = clock.now();
+    const attemptedAt = this.#shared.clock.now();
     shipment.attemptedAt = attemptedAt;
-    const { entry, parcel } = shipment;
     let reply: Reply<HandOut | null | true>;
     try {
-      const ended = shipment.isLegacy ? await this.#lookFirst(shipment, permit) : undefined;
+      const ended = shipment.isInherited ? await this.#checkFirst(shipment, permit) : undefined;
       if (ended !== undefined) return ended;
-      // Everybody waits for a probe.
-      const deadlineMs = permit.isProbe ? undefined : shipment.deadlineMs;
-      reply =
-        door === "v2" ? await api.updateV2(parcel.body) : await api.update(entry.task.taskId, parcel.body, deadlineMs);
+      reply = await this.#send(shipment, permit, endpoint);
     } catch (error) {
       permit.report("neutral");
       throw error;
     }
-    const verdict = judgeUpdate(reply, door);
+    const verdict = judgeUpdate(reply, endpoint);
     if (reply.kind === "answered") {
       permit.report("ok");
-      this.#acknowledged += 1;
-      if (entry.hasUnclearExtension) void this.#verify(shipment);
-      else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
-      if (events.taskUpdated.isHeard) {
-        const now = clock.now();
-        // Spelled out: spreading the ids costs a microsecond.
-        events.taskUpdated.emit({
-          taskType: entry.worker.taskDefName,
-          taskId: entry.task.taskId,
-          workflowInstanceId: entry.task.workflowInstanceId,
-          durationMs: now - shipment.startedAt,
-          attemptMs: now - attemptedAt,
-          attempts: shipment.attempts,
-          status: parcel.result.status,
-          resultBytes: parcel.body.length,
-        });
-      }
-      return verdict;
+      this.#onAcknowledged(shipment, attemptedAt);
+    } else if (verdict.kind === "askV1") {
+      // Asking for an endpoint that is not there tells nothing about the server.
+      permit.report("neutral", reply.error.retryAfterMs);
+    } else {
+      this.#onFailed(shipment, permit, reply, verdict, endpoint, attemptedAt);
     }
-    // Asking for an endpoint that is not there tells nothing about the server.
-    const failure = verdict.kind === "askV1" ? "neutral" : failureVerdict(reply);
-    permit.report(failure, reply.error.retryAfterMs);
-    if (door === "v2" && verdict.kind !== "askV1" && mayBeLost(reply)) {
+    return verdict;
+  }
+
+  #send({ entry, parcel, deadlineMs }: Shipment, { isProbe }: Permit, endpoint: UpdateEndpoint) {
+    const { api } = this.#shared;
+    if (endpoint === "v2") return api.updateV2(parcel.body);
+    // Everybody waits for a probe.
+    return api.update(entry.task.taskId, parcel.body, isProbe ? undefined : deadlineMs);
+  }
+
+  #onAcknowledged(shipment: Shipment, attemptedAt: number): void {
+    const { clock, events } = this.#shared;
+    const { entry, parcel } = shipment;
+    this.#acknowledged += 1;
+    if (entry.hasUnclearExtension) void this.#verify(shipment);
+    else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
+    if (!events.taskUpdated.isHeard) return;
+    const now = clock.now();
+    // Spelled out: spreading the ids costs a microsecond.
+    events.taskUpdated.emit({
+      taskType: entry.worker.taskDefName,
+      taskId: entry.task.taskId,
+      workflowInstanceId: entry.task.workflowInstanceId,
+      durationMs: now - shipment.startedAt,
+      attemptMs: now - attemptedAt,
+      attempts: shipment.attempts,
+      status: parcel.result.status,
+      resultBytes: parcel.body.length,
+    });
+  }
+
+  #onFailed(
+    shipment: Shipment,
+    permit: Permit,
+    reply: Exclude<Reply<unknown>, { kind: "answered" }>,
+    verdict: UpdateVerdict,
+    endpoint: UpdateEndpoint,
+    attemptedAt: number,
+  ): void {
+    const { clock, events } = this.#shared;
+    const { entry } = shipment;
+    const { error } = reply;
+    const failure = failureVerdict(reply);
+    permit.report(failure, error.retryAfterMs);
+    if (endpoint === "v2" && mayBeLost(reply)) {
       this.suspect();
       this.#hooks.onLostChain(entry.worker);
     }
-    if (verdict.kind !== "askV1" && verdict.kind !== "acknowledged" && events.taskUpdateFailed.isHeard) {
+    if (events.taskUpdateFailed.isHeard) {
       events.taskUpdateFailed.emit({
         ...entry.ids,
         attemptMs: clock.now() - attemptedAt,
         attempts: shipment.attempts,
-        error: reply.error,
+        error,
         then: verdict.kind === "gone" ? "moot" : verdict.kind === "rejected" ? "refused" : "retry",
         isLost: reply.kind === "maybeApplied",
       });
     }
-    if (reply.error.code === "DEADLINE_EXCEEDED" && !permit.isProbe) this.#giveLonger(shipment);
-    if (verdict.kind === "gone") this.#moot(shipment, reply.error.serverMessage ?? reply.error.message);
-    else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.strike, failure, reply.error);
-    return verdict;
+    if (error.code === "DEADLINE_EXCEEDED" && !permit.isProbe) this.#giveLonger(shipment);
+    if (verdict.kind === "gone") this.#moot(shipment, error.serverMessage ?? error.message);
+    else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.fault, failure, error);
   }
 
   #giveLonger(shipment: Shipment): void {
@@ -296,32 +331,32 @@ export class Delivery implements LegacySink {
   }
 
   /** Whether the task still waits for this very result: undefined when it does, otherwise what became of the attempt. */
-  async #lookFirst(shipment: Shipment, permit: Permit): Promise<UpdateVerdict | undefined> {
-    const look = await lookAtTask(this.#shared, shipment.entry, permit);
-    if (look.kind === "ours") return undefined;
-    if (look.kind === "ended") {
-      const leave = look.isUnknown ? shipment.kept?.leave : undefined;
+  async #checkFirst(shipment: Shipment, permit: Permit): Promise<UpdateVerdict | undefined> {
+    const check = await checkTask(this.#shared, shipment.entry, permit);
+    if (check.kind === "ours") return undefined;
+    if (check.kind === "ended") {
+      const leave = check.isUnknown ? shipment.kept?.leave : undefined;
       // It was another server's; when the process that talks to that one comes, it is there.
       if (leave !== undefined && this.#leaveInJournal(shipment)) leave();
-      else this.#moot(shipment, look.why);
+      else this.#moot(shipment, check.why);
       return { kind: "gone" };
     }
-    this.#noteFailure(shipment, "none", look.failure, look.error);
-    return { kind: "retry", strike: "none" };
+    this.#noteFailure(shipment, "none", check.failure, check.error);
+    return { kind: "retry", fault: "none" };
   }
 
-  #noteFailure(shipment: Shipment, strike: Strike, failure: Verdict, error: ConductorError): void {
+  #noteFailure(shipment: Shipment, fault: ResultFault, failure: Verdict, error: ConductorError): void {
     const { clock, random, log } = this.#shared;
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
     shipment.notBefore = now + backoffMs(failureClassOf(failure), shipment.failures, random, error.retryAfterMs);
-    if (strike !== "none") {
-      if (shipment.strikes === 0) {
-        shipment.firstStrikeAt = now;
-        shipment.acknowledgedAtFirstStrike = this.#acknowledged;
+    if (fault !== "none") {
+      if (shipment.refusals === 0) {
+        shipment.firstRefusalAt = now;
+        shipment.acknowledgedAtFirstRefusal = this.#acknowledged;
       }
-      shipment.strikes += 1;
+      shipment.refusals += 1;
     }
     const { ids } = shipment.entry;
     log.debug(
@@ -347,7 +382,7 @@ export class Delivery implements LegacySink {
       await this.#hooks.settled(shipment.entry);
       shipment.entry.state = "delivering";
       const verdict = await this.#attempt(shipment, permit, "v1");
-      if (verdict.kind === "rejected" || (verdict.kind === "retry" && this.#poisons(shipment, verdict.strike))) {
+      if (verdict.kind === "rejected" || (verdict.kind === "retry" && this.#poisons(shipment, verdict.fault))) {
         const why = verdict.kind === "rejected" ? verdict.why : whyOf(shipment);
         if (this.#replaceByFailure(shipment, why)) this.#store(shipment);
       } else if (verdict.kind === "retry") {
@@ -358,10 +393,10 @@ export class Delivery implements LegacySink {
     }
   }
 
-  #poisons(shipment: Shipment, strike: Strike): boolean {
-    if (strike === "none") return false;
-    const othersAccepted = this.#acknowledged > shipment.acknowledgedAtFirstStrike;
-    return isPoisonous(strike, shipment.strikes, this.#shared.clock.now() - shipment.firstStrikeAt, othersAccepted);
+  #poisons(shipment: Shipment, fault: ResultFault): boolean {
+    if (fault === "none") return false;
+    const othersAccepted = this.#acknowledged > shipment.acknowledgedAtFirstRefusal;
+    return isPoisonous(fault, shipment.refusals, this.#shared.clock.now() - shipment.firstRefusalAt, othersAccepted);
   }
 
   /** The server gets a terminal failure that says why, instead of the result. False: that was refused, too. */
@@ -374,7 +409,7 @@ export class Delivery implements LegacySink {
     this.#recordUndeliverable(shipment, why);
     shipment.isVerdict = true;
     shipment.failures = 0;
-    shipment.strikes = 0;
+    shipment.refusals = 0;
     shipment.notBefore = this.#shared.clock.now();
     shipment.parcel = plainFailure(shipment.entry, `the server refused the result: ${why}`);
     return true;
@@ -383,7 +418,7 @@ export class Delivery implements LegacySink {
   #close(shipment: Shipment, door: Door): void {
     shipment.isClosed = true;
     this.#shipments.remove(shipment);
-    shipment.kept?.strike();
+    shipment.kept?.settle();
     this.#shared.table.leave(shipment.entry, door);
   }
 

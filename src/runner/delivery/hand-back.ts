@@ -1,13 +1,13 @@
-import { parseJson } from "../../conductor/reply.js";
-import type { TaskResult } from "../../conductor/types.js";
+import { parseJson, type Reply } from "../../conductor/reply.js";
+import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
 import { taskTimes } from "../execution/task-times.js";
 import { backoffMs } from "../gate/backoff.js";
-import type { Permit } from "../gate/server-gate.js";
+import { reportReply, type Permit } from "../gate/server-gate.js";
 import { isUnheard, failureClassOf, isGone, failureVerdict } from "../gate/verdict.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
-import { moreTime, type AttemptTimes } from "./attempt-times.js";
+import { moreTime, type RequestTimes } from "./request-times.js";
 
 export interface HandBackOptions {
   /** Why, for the event; `undefined` when the function itself asked for it. */
@@ -18,14 +18,34 @@ export interface HandBackOptions {
 
 /** A hand-back that a server which is there has not taken after this long is left to the response timeout, in ms. */
 const GIVE_UP_AFTER_MS = 60_000;
-/** Later than this the task may be somebody else's: it is looked at first, in ms. */
-const LOOK_AFTER_MS = 60_000;
+/** Later than this the task may be somebody else's: it is checked first, in ms. */
+const CHECK_AFTER_MS = 60_000;
 
-/** Until when a hand-back is tried, by the clock. A server that is away is waited for, as long as the task is ours. */
-interface Patience {
+/** A hand-back that is not done yet. */
+interface Pending {
+  readonly entry: InFlightTask;
+  readonly options: HandBackOptions;
+  /** Until when it is tried, by the clock. A server that is away is waited for, as long as the task is ours. */
   giveUpAt: number;
   readonly oursUntil: number;
+  /** It may have been applied: the next request asks for the task instead of repeating it. */
+  mustCheck: boolean;
+  /** When the task was known to be ours, by the clock. */
+  checkedAt: number;
+  /** What an attempt may take, where that is more than a request usually gets, in ms. */
+  deadlineMs: number | undefined;
 }
+
+/**
+ * What an answer says of a hand-back.
+ * - `done`: it was applied, or the task is not ours any more.
+ * - `ours`: the task was checked, and the hand-back was not applied.
+ * - `gone`: the server does not know the task.
+ * - `refused`: the server does not take it, now or later.
+ * - `unclear`: it may have been applied.
+ * - `again`: it was not applied, and may be another time.
+ */
+type HandBackState = "done" | "ours" | "gone" | "refused" | "unclear" | "again";
 
 /**
  * Puts tasks back into their queue. **Fenced**: such an update is not idempotent, and repeated it would take the task
@@ -34,7 +54,7 @@ interface Patience {
  */
 export class HandBack {
   readonly #shared: Shared;
-  readonly #times: AttemptTimes;
+  readonly #times: RequestTimes;
   readonly #onChange: () => void;
   readonly #onRefused: (entry: InFlightTask, why: string) => void;
   readonly #sleepers = new Set<() => void>();
@@ -47,7 +67,7 @@ export class HandBack {
    */
   constructor(
     shared: Shared,
-    times: AttemptTimes,
+    times: RequestTimes,
     onChange: () => void,
     onRefused: (entry: InFlightTask, why: string) => void,
   ) {
@@ -86,83 +106,85 @@ export class HandBack {
   }
 
   async #send(entry: InFlightTask, options: HandBackOptions, onAttempted: () => void): Promise<void> {
-    const { api, clock, gate, table, log, events } = this.#shared;
-    const { taskId } = entry.task;
-    const { body } = options;
-    const startedAt = clock.now();
-    const leaseEndsAt = entry.receivedAt + taskTimes(entry.task, undefined).responseTimeoutMs;
-    const patience: Patience = {
-      giveUpAt: startedAt + GIVE_UP_AFTER_MS,
-      oursUntil: Number.isFinite(entry.leaseEndsAt) ? entry.leaseEndsAt : leaseEndsAt,
-    };
-    let mustLook = false;
-    let lastLookAt = startedAt;
-    let deadlineMs: number | undefined;
+    const { clock } = this.#shared;
+    const pending = pendingOf(entry, options, clock.now());
     for (let failures = 1; ; failures += 1) {
-      const permit = await this.#permit(patience, onAttempted);
+      const permit = await this.#permit(pending, onAttempted);
       if (permit === undefined) {
         this.#giveUp(entry, new Error("no answer from the server"));
         return;
       }
-      if (clock.now() - lastLookAt >= LOOK_AFTER_MS) mustLook = true;
-      const sentAt = clock.now();
-      // Everybody waits for a probe.
-      const reply = mustLook
-        ? await api.get(taskId)
-        : await api.update(taskId, body, permit.isProbe ? undefined : deadlineMs);
-      if (reply.kind === "answered") {
-        permit.report("ok");
-        if (reply.value === true) break;
-        if (!entry.isAsHandedOut(reply.value)) break;
-        mustLook = false;
-        lastLookAt = clock.now();
-        continue;
-      }
-      const verdict = failureVerdict(reply);
-      permit.report(verdict, reply.error.retryAfterMs);
-      const status = reply.kind === "refused" ? reply.error.status : undefined;
-      if (!mustLook && reply.error.code === "DEADLINE_EXCEEDED")
-        deadlineMs = moreTime(this.#times, gate, sentAt, deadlineMs) ?? deadlineMs;
-      const isRefusal = (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
-      if (isGone(reply)) {
-        log.debug({ ...entry.ids }, "the task to hand back is gone");
-        if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: reply.error.message });
-        table.leave(entry, "moot");
+      if (clock.now() - pending.checkedAt >= CHECK_AFTER_MS) pending.mustCheck = true;
+      const reply = await this.#ask(pending, permit);
+      reportReply(permit, reply);
+      const state = stateOf(entry, reply);
+      if (state === "done") {
+        this.#done(pending);
         return;
       }
-      // Refusals below 500 were not applied; anything else may have been.
-      if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) mustLook = true;
-      else if (status !== undefined && status !== 403 && isRefusal) {
+      if (reply.kind === "answered") {
+        pending.mustCheck = false;
+        pending.checkedAt = clock.now();
+        continue;
+      }
+      if (state === "gone") {
+        this.#gone(entry, reply.error);
+        return;
+      }
+      if (state === "refused") {
         this.#onRefused(entry, reply.error.serverMessage ?? reply.error.message);
         return;
       }
+      if (state === "unclear") pending.mustCheck = true;
       onAttempted();
-      if (!isRefusal) this.#beginAnew(patience);
-      const failureClass = failureClassOf(verdict);
-      await this.#sleep(
-        Math.min(backoffMs(failureClass, failures, this.#shared.random, undefined), patience.giveUpAt - clock.now()),
-      );
+      if (!isOwnFault(reply)) this.#beginAnew(pending);
+      const failureClass = failureClassOf(failureVerdict(reply));
+      const pauseMs = backoffMs(failureClass, failures, this.#shared.random, undefined);
+      await this.#sleep(Math.min(pauseMs, pending.giveUpAt - clock.now()));
     }
+  }
+
+  /** Sends the hand-back, or asks for its task where it may have been applied. */
+  async #ask(pending: Pending, permit: Permit): Promise<Reply<true | Task>> {
+    const { api, clock, gate } = this.#shared;
+    const { taskId } = pending.entry.task;
+    if (pending.mustCheck) return api.get(taskId);
+    const sentAt = clock.now();
+    // Everybody waits for a probe.
+    const deadlineMs = permit.isProbe ? undefined : pending.deadlineMs;
+    const reply = await api.update(taskId, pending.options.body, deadlineMs);
+    if (reply.kind !== "answered" && reply.error.code === "DEADLINE_EXCEEDED")
+      pending.deadlineMs = moreTime(this.#times, gate, sentAt, pending.deadlineMs) ?? pending.deadlineMs;
+    return reply;
+  }
+
+  #done({ entry, options: { reason } }: Pending): void {
+    const { events, table } = this.#shared;
     table.leave(entry, "handedBack");
-    if (options.reason !== undefined && events.taskHandedBack.isHeard) {
-      events.taskHandedBack.emit({ ...entry.ids, reason: options.reason });
-    }
+    if (reason !== undefined && events.taskHandedBack.isHeard) events.taskHandedBack.emit({ ...entry.ids, reason });
+  }
+
+  #gone(entry: InFlightTask, error: Error): void {
+    const { events, log, table } = this.#shared;
+    log.debug({ ...entry.ids }, "the task to hand back is gone");
+    if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: error.message });
+    table.leave(entry, "moot");
   }
 
   /** The server is away: that is not the hand-back's fault. */
-  #beginAnew(patience: Patience): void {
-    const giveUpAt = Math.min(this.#shared.clock.now() + GIVE_UP_AFTER_MS, patience.oursUntil);
-    patience.giveUpAt = Math.max(patience.giveUpAt, giveUpAt);
+  #beginAnew(pending: Pending): void {
+    const giveUpAt = Math.min(this.#shared.clock.now() + GIVE_UP_AFTER_MS, pending.oursUntil);
+    pending.giveUpAt = Math.max(pending.giveUpAt, giveUpAt);
   }
 
-  async #permit(patience: Patience, onAttempted: () => void): Promise<Permit | undefined> {
+  async #permit(pending: Pending, onAttempted: () => void): Promise<Permit | undefined> {
     const { clock, gate } = this.#shared;
-    while (!this.#stopped && clock.now() < patience.giveUpAt) {
+    while (!this.#stopped && clock.now() < pending.giveUpAt) {
       const permit = gate.admit();
       if (!("waitMs" in permit)) return permit;
       onAttempted();
       await this.#sleep(permit.waitMs, true);
-      this.#beginAnew(patience);
+      this.#beginAnew(pending);
     }
     return undefined;
   }
@@ -201,4 +223,32 @@ export class HandBack {
     }
     table.leave(entry, "undeliverable");
   }
+}
+
+function pendingOf(entry: InFlightTask, options: HandBackOptions, now: number): Pending {
+  const leaseEndsAt = entry.receivedAt + taskTimes(entry.task, undefined).responseTimeoutMs;
+  return {
+    entry,
+    options,
+    giveUpAt: now + GIVE_UP_AFTER_MS,
+    oursUntil: Number.isFinite(entry.leaseEndsAt) ? entry.leaseEndsAt : leaseEndsAt,
+    mustCheck: false,
+    checkedAt: now,
+    deadlineMs: undefined,
+  };
+}
+
+function stateOf(entry: InFlightTask, reply: Reply<true | Task>): HandBackState {
+  if (reply.kind === "answered") return reply.value !== true && entry.isAsHandedOut(reply.value) ? "ours" : "done";
+  if (isGone(reply)) return "gone";
+  const status = reply.kind === "refused" ? reply.error.status : undefined;
+  // Refusals below 500 were not applied; anything else may have been.
+  if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) return "unclear";
+  return status !== undefined && status !== 403 && isOwnFault(reply) ? "refused" : "again";
+}
+
+/** It was refused for what it is, by a server that is there. */
+function isOwnFault(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
+  const verdict = failureVerdict(reply);
+  return (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
 }

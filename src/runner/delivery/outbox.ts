@@ -14,7 +14,7 @@ export const DEFAULT_OUTBOX_LIMITS: OutboxLimits = { maxResults: 1_000, maxBytes
 /** Results that are sent again at the same time. */
 const MAX_PARALLEL = 16;
 /** Of the outbox, for results of dead processes: those must not keep us from polling. */
-const LEGACY_SHARE = 0.5;
+const INHERITED_SHARE = 0.5;
 
 /** Results that wait for another attempt: each is sent when it is due, as far as the gate lets it through. */
 export class Outbox {
@@ -54,9 +54,9 @@ export class Outbox {
   }
 
   /** Whether to take more of what dead processes left. */
-  get hasRoomForLegacy(): boolean {
+  get hasRoomForInherited(): boolean {
     const { maxResults, maxBytes } = this.#limits;
-    return this.waiting < maxResults * LEGACY_SHARE && this.#bytes < maxBytes * LEGACY_SHARE;
+    return this.waiting < maxResults * INHERITED_SHARE && this.#bytes < maxBytes * INHERITED_SHARE;
   }
 
   has(shipment: Shipment): boolean {

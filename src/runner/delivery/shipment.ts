@@ -17,9 +17,11 @@ export interface Shipment extends Linked<Shipment> {
   /** What an attempt may take, where that is more than a request usually gets, in ms. */
   deadlineMs: number | undefined;
   failures: number;
-  strikes: number;
-  firstStrikeAt: number;
-  acknowledgedAtFirstStrike: number;
+  /** Refusals in a row that count against the result: see {@link ResultFault}. */
+  refusals: number;
+  firstRefusalAt: number;
+  /** How many results the server had taken by then, from this process. */
+  acknowledgedAtFirstRefusal: number;
   /** The result was refused for good, and this is the failure that says so. */
   isVerdict: boolean;
   lastError: ConductorError | undefined;
@@ -29,11 +31,11 @@ export interface Shipment extends Linked<Shipment> {
   isClosed: boolean;
   /** Its place in the journal, if there is one. */
   kept: KeptResult | undefined;
-  /** A dead process left it, so the task may have gone on without us: looks before each attempt. */
-  readonly isLegacy: boolean;
+  /** A dead process left it, so the task may have gone on without us: it is checked before each attempt. */
+  readonly isInherited: boolean;
 }
 
-export function createShipment(entry: InFlightTask, parcel: Parcel, now: number, isLegacy: boolean): Shipment {
+export function createShipment(entry: InFlightTask, parcel: Parcel, now: number, isInherited: boolean): Shipment {
   return {
     entry,
     parcel,
@@ -43,15 +45,15 @@ export function createShipment(entry: InFlightTask, parcel: Parcel, now: number,
     notBefore: now,
     deadlineMs: undefined,
     failures: 0,
-    strikes: 0,
-    firstStrikeAt: 0,
-    acknowledgedAtFirstStrike: 0,
+    refusals: 0,
+    firstRefusalAt: 0,
+    acknowledgedAtFirstRefusal: 0,
     isVerdict: false,
     lastError: undefined,
     isAcknowledged: false,
     isClosed: false,
     kept: undefined,
-    isLegacy,
+    isInherited,
     previous: undefined,
     next: undefined,
   };

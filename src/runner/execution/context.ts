@@ -3,13 +3,13 @@ import type { Task, TaskLog } from "../../conductor/types.js";
 import type { Logger } from "../../log/logger.js";
 import type { TaskContext } from "../../worker/task-context.js";
 import type { InFlightTask } from "../in-flight.js";
-import { joinLogs } from "../task-log.js";
+import { joinLogs, type TaskLogKeeper } from "../task-log.js";
 
 /** What one task may log before the rest is counted instead of kept. */
 const MAX_LOG_CHARACTERS = 1_000_000;
 
 /** What `execute` gets. Whatever costs something is made when it is first asked for. */
-export class TaskContextImpl implements TaskContext {
+export class TaskContextImpl implements TaskContext, TaskLogKeeper {
   readonly #entry: InFlightTask;
   readonly #clock: Clock;
   readonly #log: Logger;

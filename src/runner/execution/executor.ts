@@ -39,7 +39,7 @@ export class Executor {
     entry.state = "running";
     const deadlineReason = this.#upkeep.begin(entry);
     const context = new TaskContextImpl(entry, this.#shared.clock, this.#shared.log);
-    entry.context = context;
+    entry.logs = context;
     const input = (worker.takesTask ? context.task : entry.task.inputData) as never;
     const convert = worker.takesTask ? returnedTaskResult : returned;
     try {

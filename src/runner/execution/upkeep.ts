@@ -10,8 +10,8 @@ import { marginMs, taskTimes } from "./task-times.js";
 
 /** How often a long-running task is looked up on the server, in ms: it never tells a worker that a task was cancelled. */
 const CANCELLATION_CHECK_MS = 10_000;
-/** Looks at the same time, of all tasks: results, which travel in the same lane, must not queue behind looks that hang. */
-const MAX_LOOKS = 16;
+/** Such checks at the same time, of all tasks: results, which travel in the same lane, must not queue behind checks that hang. */
+const MAX_CHECKS = 16;
 /** One that finds no room comes again after this long, and up to twice that, in ms. */
 const NO_ROOM_MS = 250;
 /** Between two attempts to extend a lease at least, in ms; more with each that was refused. */
@@ -53,7 +53,7 @@ export class Upkeep {
   readonly #requestTimeoutMs: number;
   readonly #cancellationCheckMs: number;
   readonly #cares = new WeakMap<InFlightTask, Care>();
-  #looks = 0;
+  #checksUnderWay = 0;
 
   constructor(
     shared: Shared,
@@ -84,7 +84,7 @@ export class Upkeep {
       responseTimeoutMs,
       leaseDueAt: entry.receivedAt + responseTimeoutMs / 2,
       failures: 0,
-      // Tasks that began together are not all looked up at once.
+      // Tasks that began together are not all checked at once.
       cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
       extending: undefined,
       checking: undefined,
@@ -227,7 +227,7 @@ export class Upkeep {
 
   async #checkCancellation(entry: InFlightTask, care: Care): Promise<void> {
     const { clock, gate, api, table, random } = this.#shared;
-    if (this.#looks >= MAX_LOOKS) {
+    if (this.#checksUnderWay >= MAX_CHECKS) {
       care.cancellationCheckAt = clock.now() + NO_ROOM_MS * (1 + random());
       return;
     }
@@ -236,9 +236,9 @@ export class Upkeep {
       care.cancellationCheckAt = clock.now() + Math.max(permit.waitMs, 10);
       return;
     }
-    this.#looks += 1;
+    this.#checksUnderWay += 1;
     const reply = await api.get(entry.task.taskId).finally(() => {
-      this.#looks -= 1;
+      this.#checksUnderWay -= 1;
     });
     reportReply(permit, reply);
     care.cancellationCheckAt = clock.now() + this.#cancellationCheckMs;

@@ -26,6 +26,11 @@ export interface Permit {
 /**
  * One backoff for the whole process: while the server is away, all runners and deliveries together send one request per
  * wait, and the first one that succeeds lets everybody through.
+ *
+ * Open, everybody passes; closed, nobody until the wait is over, and then one probe, whose verdict opens the gate or
+ * begins the next wait. Everything that asks the server something for a task calls {@link admit} first and reports what
+ * became of it on the {@link Permit}; what a reply says of the server is decided in `verdict.ts`, how long to wait in
+ * `backoff.ts`.
  */
 export class ServerGate {
   readonly #clock: Clock;

@@ -12,7 +12,7 @@ import {
 import path from "node:path";
 import { FORMAT } from "./format.js";
 import { handOutKey } from "./keeper.js";
-import { judgeOwner, type FoundProcess, type OwnerState, type ProcessFacts } from "./owner.js";
+import { judgeOwner, type FoundProcess, type OwnerState, type OwnerFacts } from "./owner.js";
 import { hasEnd, readAtOf, readHeader, scan } from "./scan.js";
 
 /**
@@ -41,7 +41,7 @@ export interface LeftFile {
 
 export interface FolderOptions {
   readonly dir: string;
-  readonly self: ProcessFacts;
+  readonly self: OwnerFacts;
   readonly findProcess: (pid: number) => FoundProcess;
   /** Monotonic ms. */
   readonly now: () => number;
@@ -77,14 +77,14 @@ export class Folder {
       const [, claimedOwner, claimer] = CLAIMED.exec(name) ?? [];
       if (owner !== undefined && owner !== ownId) {
         if (this.#released.has(name)) continue;
-        const seen = this.#look(name);
+        const seen = this.#inspect(name);
         if (seen !== undefined && this.#isDead(name, seen))
           left.push({ name, owner, isCertain: seen.state === "dead" });
       } else if (claimedOwner !== undefined && claimer !== undefined && claimer !== ownId) {
         // Looked up and not taken from the list, which may have missed it: the claimer made it before it claimed.
         const journal = `${claimer}.journal`;
         const isClaimerDead = !existsSync(path.join(this.#options.dir, journal)) || this.#isDead(journal);
-        const seen = isClaimerDead ? this.#look(name) : undefined;
+        const seen = isClaimerDead ? this.#inspect(name) : undefined;
         if (seen !== undefined) left.push({ name, owner: claimedOwner, isCertain: seen.state === "dead" });
       } else if (UNFINISHED.test(name)) {
         this.#removeIfOld(name);
@@ -147,7 +147,7 @@ export class Folder {
     rmSync(path.join(this.#options.dir, name), { force: true });
   }
 
-  #isDead(name: string, seen = this.#look(name)): boolean {
+  #isDead(name: string, seen = this.#inspect(name)): boolean {
     if (seen === undefined) return false;
     if (seen.state !== "unknown") this.#sights.delete(name);
     return seen.state === "dead" || (seen.state === "unknown" && this.#isUntouched(name, seen));
@@ -163,7 +163,7 @@ export class Folder {
   }
 
   /** Undefined: it is gone, or none that we can take. */
-  #look(name: string): { state: OwnerState; mtimeMs: number; size: number } | undefined {
+  #inspect(name: string): { state: OwnerState; mtimeMs: number; size: number } | undefined {
     let fd: number;
     try {
       fd = this.open(name);

@@ -76,7 +76,7 @@ export function encodeResult(meta: ResultMeta, body: Buffer): Buffer {
   return encodeLine("p", `${JSON.stringify(meta)}\t`, body);
 }
 
-export function encodeStrike(n: number): Buffer {
+export function encodeSettled(n: number): Buffer {
   return encodeLine("s", String(n));
 }
 

@@ -6,17 +6,17 @@ import type { Logger } from "../../log/logger.js";
 import { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
 import type { Folder } from "./folder.js";
-import { bodyOf, decodeLine, encodeStrike, type ResultMeta } from "./format.js";
-import type { DeadOwner, LegacySink } from "./keeper.js";
+import { bodyOf, decodeLine, encodeSettled, type ResultMeta } from "./format.js";
+import type { DeadOwner, InheritedSink } from "./keeper.js";
 import { readAtOf, scan, type Place, type Scan } from "./scan.js";
 
-export interface LegacyOptions {
+export interface InheritedJournalOptions {
   /** Its name since it was claimed. */
   readonly name: string;
   readonly folder: Folder;
   /** The address of this process's server. */
   readonly server: string | undefined;
-  readonly sink: LegacySink;
+  readonly sink: InheritedSink;
   readonly log: Logger;
   /** By the process's clock, ms. */
   readonly now: () => number;
@@ -25,8 +25,8 @@ export interface LegacyOptions {
 }
 
 /** The journal of a dead process, while its results are delivered: a few at a time, read when there is room. */
-export class Legacy {
-  readonly #options: LegacyOptions;
+export class InheritedJournal {
+  readonly #options: InheritedJournalOptions;
   readonly #fd: number;
   /** Not given to the delivery yet. */
   readonly #waiting: Place[];
@@ -45,7 +45,7 @@ export class Legacy {
   readonly owner: Omit<DeadOwner, "isCertain"> | undefined;
 
   /** Reads where everything is. Throws what the file system says. */
-  constructor(options: LegacyOptions) {
+  constructor(options: InheritedJournalOptions) {
     this.#options = options;
     const { name, folder, server, log } = options;
     this.#fd = folder.open(name);
@@ -67,9 +67,9 @@ export class Legacy {
     if (this.#isFeeding || this.#isClosed) return;
     this.#isFeeding = true;
     try {
-      for (let next; (next = this.#waiting[0]) !== undefined && this.#options.sink.hasRoomForLegacy;) {
+      for (let next; (next = this.#waiting[0]) !== undefined && this.#options.sink.hasRoomForInherited;) {
         const line = this.#bytes(next);
-        // It is still in the file: the next look may be luckier.
+        // It is still in the file: the next read may be luckier.
         if (line === undefined) break;
         this.#waiting.shift();
         this.#handOver(next, line);
@@ -112,16 +112,16 @@ export class Legacy {
       note();
       this.feed();
     };
-    const strike = end(() => {
+    const settle = end(() => {
       this.#write(meta.n);
     });
     const leave = end(() => {
       this.#left += 1;
     });
     const entry = new InFlightTask(taskOf(meta), workerOf(meta), this.#options.now());
-    const kept = { isOnDisk: true, synced: undefined, strike };
+    const kept = { isOnDisk: true, synced: undefined, settle };
     const mayBeElsewhere = this.#otherServer !== undefined;
-    this.#options.sink.deliverLegacy({ entry, parcel, kept: mayBeElsewhere ? { ...kept, leave } : kept });
+    this.#options.sink.deliverInherited({ entry, parcel, kept: mayBeElsewhere ? { ...kept, leave } : kept });
   }
 
   #bytes({ offset, length }: Place): Buffer | undefined {
@@ -141,7 +141,7 @@ export class Legacy {
   #write(n: number): void {
     if (this.#isClosed) return;
     try {
-      writeSync(this.#fd, encodeStrike(n));
+      writeSync(this.#fd, encodeSettled(n));
     } catch {
       // Who takes the file over next finds that the server has the result.
     }

@@ -8,10 +8,10 @@ import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
 import { Folder } from "./folder.js";
 import { FORMAT } from "./format.js";
-import { Legacy } from "./inherited.js";
-import type { DeadOwner, KeptResult, LegacySink, ResultKeeper } from "./keeper.js";
+import { InheritedJournal } from "./inherited.js";
+import type { DeadOwner, KeptResult, InheritedSink, ResultKeeper } from "./keeper.js";
 import { DEFAULT_COMPACTION, OwnFile, type CompactionLimits } from "./own-file.js";
-import { factsOfThisProcess, findProcess, type ProcessFacts } from "./owner.js";
+import { factsOfThisProcess, findProcess, type OwnerFacts } from "./owner.js";
 
 export interface JournalOptions {
   /** Created if it is not there. */
@@ -27,15 +27,15 @@ export interface JournalOptions {
   readonly onAdopted?: (owner: DeadOwner) => void;
   readonly compaction?: CompactionLimits;
   /** For tests: who this process says it is. */
-  readonly self?: ProcessFacts;
+  readonly self?: OwnerFacts;
 }
 
 /** How often the file is touched, in ms. Well below what makes others think that we are dead. */
 const TEND_MS = 5_000;
-/** How many tendings there are to a look for files of the dead. */
-const TENDINGS_PER_LOOK = 2;
+/** How many tendings there are to a search for files of the dead. */
+const TENDINGS_PER_SEARCH = 2;
 /** Dead processes whose results are delivered at the same time. */
-const MAX_LEGACIES = 16;
+const MAX_INHERITED = 16;
 
 /** Errors that waiting does not mend. */
 const CONFIGURATION_ERRORS = new Set([
@@ -60,8 +60,8 @@ export class Journal implements ResultKeeper {
   readonly #repeatLog: RepeatLog;
   readonly #own: OwnFile;
   readonly #folder: Folder;
-  readonly #legacies = new Set<Legacy>();
-  #sink: LegacySink | undefined;
+  readonly #inherited = new Set<InheritedJournal>();
+  #sink: InheritedSink | undefined;
   #timer: Timer;
   #tendings = 0;
   #isClosed = false;
@@ -123,7 +123,7 @@ export class Journal implements ResultKeeper {
   }
 
   /** From now on results of dead processes go to `sink`. What is there now is looked at before this returns. */
-  adoptInto(sink: LegacySink): void {
+  adoptInto(sink: InheritedSink): void {
     this.#sink = sink;
     this.#adopt();
   }
@@ -147,8 +147,8 @@ export class Journal implements ResultKeeper {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#options.clock.clearTimer(this.#timer);
-    for (const legacy of this.#legacies) legacy.close();
-    this.#legacies.clear();
+    for (const inherited of this.#inherited) inherited.close();
+    this.#inherited.clear();
     this.#own.close();
   }
 
@@ -163,9 +163,9 @@ export class Journal implements ResultKeeper {
   #tend(): void {
     try {
       this.#own.tend();
-      for (const legacy of this.#legacies) legacy.feed();
+      for (const inherited of this.#inherited) inherited.feed();
       this.#tendings += 1;
-      if (this.#tendings % TENDINGS_PER_LOOK === 0) this.#adopt();
+      if (this.#tendings % TENDINGS_PER_SEARCH === 0) this.#adopt();
     } catch (error) {
       this.#options.log.error({ err: error }, "looking after the journal failed unexpectedly");
     }
@@ -180,7 +180,7 @@ export class Journal implements ResultKeeper {
     try {
       for (const [name, isCertain] of this.#unread) this.#takeOver(name, isCertain, sink);
       for (const left of this.#folder.findLeft(id)) {
-        if (this.#legacies.size >= MAX_LEGACIES) break;
+        if (this.#inherited.size >= MAX_INHERITED) break;
         const name = this.#folder.claim(left, id);
         if (name === undefined) continue;
         // Ours from now on: nobody else looks at it while we live.
@@ -195,16 +195,24 @@ export class Journal implements ResultKeeper {
     }
   }
 
-  #takeOver(name: string, isCertain: boolean, sink: LegacySink): void {
+  #takeOver(name: string, isCertain: boolean, sink: InheritedSink): void {
     const { log, clock, server, onAdopted } = this.#options;
     const onDone = () => {
-      this.#legacies.delete(legacy);
+      this.#inherited.delete(inherited);
     };
-    const legacy = new Legacy({ name, folder: this.#folder, server, sink, log, now: () => clock.now(), onDone });
+    const inherited = new InheritedJournal({
+      name,
+      folder: this.#folder,
+      server,
+      sink,
+      log,
+      now: () => clock.now(),
+      onDone,
+    });
     this.#unread.delete(name);
-    this.#legacies.add(legacy);
-    if (legacy.owner !== undefined) onAdopted?.({ ...legacy.owner, isCertain });
-    legacy.feed();
+    this.#inherited.add(inherited);
+    if (inherited.owner !== undefined) onAdopted?.({ ...inherited.owner, isCertain });
+    inherited.feed();
   }
 }
 

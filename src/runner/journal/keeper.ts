@@ -14,7 +14,7 @@ export interface KeptResult {
   /** Settles when the disk itself has it; undefined where that is not asked for. Never rejects, and is bounded. */
   readonly synced: Promise<void> | undefined;
   /** The result has left: nobody has to deliver it any more. Never throws. */
-  strike(): void;
+  settle(): void;
   /**
    * There where another server's results may be: this one's server has never heard of the task, and somebody who talks
    * to the other one shall have it. Never throws.
@@ -23,7 +23,7 @@ export interface KeptResult {
 }
 
 /** A finished result that a dead process left. */
-export interface LegacyResult {
+export interface InheritedResult {
   /** The task as far as a report on it needs it, under the dead process's `workerId`. Not in the table of tasks. */
   readonly entry: InFlightTask;
   readonly parcel: Parcel;
@@ -31,9 +31,9 @@ export interface LegacyResult {
 }
 
 /** Takes results over from a dead process. */
-export interface LegacySink {
-  readonly hasRoomForLegacy: boolean;
-  deliverLegacy(result: LegacyResult): void;
+export interface InheritedSink {
+  readonly hasRoomForInherited: boolean;
+  deliverInherited(result: InheritedResult): void;
 }
 
 /** One hand-out of a task, as a key: the same task handed out again is another one. */

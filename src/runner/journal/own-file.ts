@@ -17,7 +17,7 @@ import { LinkedList, type Linked } from "../../base/linked-list.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
-import { encodeHeader, encodeResult, encodeStrike, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";
+import { encodeHeader, encodeResult, encodeSettled, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";
 import { GroupSync } from "./group-sync.js";
 import type { KeptResult } from "./keeper.js";
 import { makeFolder } from "./make-folder.js";
@@ -26,7 +26,7 @@ import { makeFolder } from "./make-folder.js";
 export interface CompactionLimits {
   /** A file of this size, */
   readonly minBytes: number;
-  /** of which so much is struck out. */
+  /** of which so much is settled. */
   readonly deadShare: number;
 }
 
@@ -58,7 +58,15 @@ interface OpenFile {
   isTorn: boolean;
 }
 
-/** The file of this process. What cannot be written is kept in memory and tried again; nothing here throws but `open`. */
+/**
+ * The journal file of this process: results are appended before their first delivery, and marked as settled when they
+ * have left. What cannot be written is kept in memory and tried again; nothing here throws but `open`.
+ *
+ * A result is unwritten (in memory only), live (on disk, to be delivered by a successor if we die) or settled. The file
+ * is open, missing (not created yet, removed, or taken over by somebody who took us for dead: a new one is made), torn
+ * (half a line could not be cut off) or closed. The journal calls {@link open} once, {@link keep} for each result,
+ * {@link tend} every few seconds and {@link close} at the end.
+ */
 export class OwnFile {
   readonly #options: OwnFileOptions;
   #id = newId();
@@ -67,8 +75,8 @@ export class OwnFile {
   #liveBytes = 0;
   /** Not on disk. */
   readonly #unwritten = new Set<Kept>();
-  /** Struck, and the disk does not know. */
-  readonly #unstruck = new Set<number>();
+  /** Settled, and the disk does not know. */
+  readonly #unmarked = new Set<number>();
   #lastNumber = 0;
   #nextCompactionBytes: number;
   #isClosed = false;
@@ -105,7 +113,7 @@ export class OwnFile {
       retryCount: task.retryCount,
     };
     const kept = new Kept(meta, parcel.body, () => {
-      this.#strike(kept);
+      this.#settle(kept);
     });
     this.#live.append(kept);
     this.#unwritten.add(kept);
@@ -152,7 +160,7 @@ export class OwnFile {
     return path.join(this.#options.dir, `${this.#id}.journal`);
   }
 
-  #strike(kept: Kept): void {
+  #settle(kept: Kept): void {
     if (!this.#live.remove(kept)) return;
     this.#unwritten.delete(kept);
     if (!kept.isOnDisk) return;
@@ -162,7 +170,7 @@ export class OwnFile {
     const file = this.#file;
     if (file === undefined) return;
     if (this.#liveBytes === 0 && file.size > CUT_BACK_BYTES && this.#cutBack(file)) return;
-    if (!this.#append(encodeStrike(kept.meta.n))) this.#unstruck.add(kept.meta.n);
+    if (!this.#append(encodeSettled(kept.meta.n))) this.#unmarked.add(kept.meta.n);
     this.#compactIfWorthIt();
   }
 
@@ -193,14 +201,14 @@ export class OwnFile {
     }
   }
 
-  /** Once a write has failed there may be room where everything in the file is struck out. */
+  /** Once a write has failed there may be room where everything in the file is settled. */
   #catchUp(): void {
     const file = this.#file;
-    if (file === undefined || (this.#unwritten.size === 0 && this.#unstruck.size === 0)) return;
+    if (file === undefined || (this.#unwritten.size === 0 && this.#unmarked.size === 0)) return;
     if (this.#liveBytes === 0) this.#cutBack(file);
-    for (const n of this.#unstruck) {
-      if (!this.#append(encodeStrike(n))) return;
-      this.#unstruck.delete(n);
+    for (const n of this.#unmarked) {
+      if (!this.#append(encodeSettled(n))) return;
+      this.#unmarked.delete(n);
     }
     for (const kept of this.#unwritten) if (!this.#write(kept)) return;
   }
@@ -210,7 +218,7 @@ export class OwnFile {
     if (!this.#cutOff(file, file.headBytes)) return false;
     file.size = file.headBytes;
     this.#nextCompactionBytes = this.#options.compaction.minBytes;
-    this.#unstruck.clear();
+    this.#unmarked.clear();
     return true;
   }
 
@@ -253,7 +261,7 @@ export class OwnFile {
         this.#unwritten.add(kept);
       }
       this.#liveBytes = 0;
-      this.#unstruck.clear();
+      this.#unmarked.clear();
       this.#id = newId();
     }
     try {
@@ -298,7 +306,7 @@ export class OwnFile {
       kept.isOnDisk = true;
     }
     this.#unwritten.clear();
-    this.#unstruck.clear();
+    this.#unmarked.clear();
   }
 
   #isOurs(file: OpenFile): boolean {
@@ -339,7 +347,7 @@ export class OwnFile {
 class Kept implements KeptResult, Linked<Kept> {
   readonly meta: ResultMeta;
   readonly body: Buffer;
-  readonly strike: () => void;
+  readonly settle: () => void;
   synced: Promise<void> | undefined = undefined;
   isOnDisk = false;
   /** On disk. */
@@ -347,10 +355,10 @@ class Kept implements KeptResult, Linked<Kept> {
   previous: Kept | undefined = undefined;
   next: Kept | undefined = undefined;
 
-  constructor(meta: ResultMeta, body: Buffer, strike: () => void) {
+  constructor(meta: ResultMeta, body: Buffer, settle: () => void) {
     this.meta = meta;
     this.body = body;
-    this.strike = strike;
+    this.settle = settle;
   }
 }
 

@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
 /** What tells one process from every other one, as far as the platform says it. */
-export interface ProcessFacts {
+export interface OwnerFacts {
   readonly pid: number;
   readonly host: string;
   readonly bootId: string | undefined;
@@ -19,10 +19,10 @@ export type FoundProcess = { readonly startTime: string | undefined } | "none";
  */
 export type OwnerState = "alive" | "dead" | "unknown";
 
-/** Whether the process that wrote `owner` lives. Pure. */
+/** Whether the process that wrote `owner` lives. */
 export function judgeOwner(
-  owner: ProcessFacts,
-  self: ProcessFacts,
+  owner: OwnerFacts,
+  self: OwnerFacts,
   findProcess: (pid: number) => FoundProcess,
 ): OwnerState {
   const hasSameNumbers = owner.bootId === self.bootId && owner.pidNamespace === self.pidNamespace;
@@ -34,7 +34,7 @@ export function judgeOwner(
   return found.startTime === owner.startTime ? "alive" : "dead";
 }
 
-export function factsOfThisProcess(): ProcessFacts {
+export function factsOfThisProcess(): OwnerFacts {
   const found = findProcess(process.pid);
   return {
     pid: process.pid,

@@ -20,7 +20,7 @@ export interface Place {
 export interface Scan {
   /** Undefined: it was damaged. */
   readonly header: JournalHeader | undefined;
-  /** Results that were not struck out, by number, in the order they were written. */
+  /** Results that were not settled, by number, in the order they were written. */
   readonly live: Map<number, Place>;
   /** Lines that were torn or changed. */
   readonly damagedLines: number;

@@ -14,13 +14,13 @@ export interface PollMember {
   readonly isWaitingForHold: boolean;
   /** Its turn has come to hold a poll. */
   wake(): void;
-  /** Something may wait in its queue: look once. */
-  look(): void;
+  /** Something may wait in its queue: it should sweep once. */
+  sweep(): void;
 }
 
 const WATCH_INTERVAL_MS = 1_000;
-/** A queue that stays at the same size may hold delayed tasks that become due; look at it this often, in ms. */
-const STALE_LOOK_MS = 5_000;
+/** A queue that stays at the same size may hold delayed tasks that become due: it is swept this often, in ms. */
+const STALE_SIZE_MS = 5_000;
 /** An empty held poll that ends this much later than its hold and the way there take says that the server is short of threads. */
 const OVERRUN_MS = 250;
 /** Round trips of a request on a new connection: that of TCP, those of TLS, its own, and one that is lost. */
@@ -40,6 +40,11 @@ const MAX_RAISE_AFTER_MS = 900_000;
 /**
  * Rations held polls: each occupies one of the server's 200 threads. Those that had work lately hold; the rest are
  * watched by one request a second for the sizes of all their queues, or take turns where that is refused.
+ *
+ * A member holds, waits for a hold, or wants none (full, paused, draining). Before each held poll a runner asks
+ * {@link mayHold}; it tells {@link holdEnded} after it, {@link full} or {@link release} when it cannot poll. Who waits is
+ * woken when its turn has come, and asked to sweep when its queue has something. Answers that come late lower the number
+ * of holds; quiet time raises it again, up to what the user allows.
  */
 export class PollCoordinator {
   readonly #clock: Clock;
@@ -49,7 +54,7 @@ export class PollCoordinator {
   readonly #maxHeldPolls: number;
   readonly #members: PollMember[] = [];
   readonly #holders = new Set<PollMember>();
-  readonly #sizes = new Map<PollMember, { size: number; lookedAt: number }>();
+  readonly #sizes = new Map<PollMember, { size: number; sweptAt: number }>();
   #allowed: number;
   /** The least that answers took beyond what the server was asked to wait, since the last cut: the way there and back. */
   #roundTripMs = MAX_ROUND_TRIP_MS;
@@ -74,7 +79,7 @@ export class PollCoordinator {
     this.#members.push(member);
   }
 
-  /** Whether `member` may have a poll held now. If not, it will be woken, or asked to look. */
+  /** Whether `member` may have a poll held now. If not, it will be woken, or asked to sweep. */
   mayHold(member: PollMember): boolean {
     this.#raise();
     if (this.#holders.has(member) && this.#holders.size <= this.#allowed) return true;
@@ -180,14 +185,14 @@ export class PollCoordinator {
   #watch(): void {
     if (this.#watchTimer !== undefined || !this.#mayWatch || this.#stopped) return;
     this.#watchTimer = this.#clock.setTimer(() => {
-      void this.#lookAtSizes().finally(() => {
+      void this.#fetchSizes().finally(() => {
         this.#watchTimer = undefined;
         if (this.#members.some((member) => member.isWaitingForHold)) this.#watch();
       });
     }, WATCH_INTERVAL_MS);
   }
 
-  async #lookAtSizes(): Promise<void> {
+  async #fetchSizes(): Promise<void> {
     const watched = this.#members.filter((member) => member.isWaitingForHold);
     if (watched.length === 0 || this.#stopped) return;
     const permit = this.#gate.admit();
@@ -213,10 +218,10 @@ export class PollCoordinator {
       const size = reply.value[member.queueName] ?? 0;
       const known = this.#sizes.get(member);
       const isNews = known === undefined ? size > 0 : size !== known.size;
-      const isStale = known !== undefined && now - known.lookedAt >= STALE_LOOK_MS;
-      const looks = size > 0 && (isNews || isStale);
-      this.#sizes.set(member, { size, lookedAt: looks || known === undefined ? now : known.lookedAt });
-      if (looks) member.look();
+      const isStale = known !== undefined && now - known.sweptAt >= STALE_SIZE_MS;
+      const isSwept = size > 0 && (isNews || isStale);
+      this.#sizes.set(member, { size, sweptAt: isSwept || known === undefined ? now : known.sweptAt });
+      if (isSwept) member.sweep();
     }
   }
 

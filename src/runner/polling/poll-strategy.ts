@@ -16,7 +16,7 @@ export interface PollPlan {
 export interface PollState {
   /** More tasks wait than we could take: take all that fit, and chain. */
   readonly backlog: boolean;
-  /** The last scout brought something: look once what else is there. */
+  /** The last scout brought something: a sweep shows what else is there. */
   readonly sweepNext: boolean;
   /** Polls in a row that ended long before their hold and brought nothing to do: the client must pace itself. */
   readonly hollow: number;
@@ -53,7 +53,7 @@ const FIRST_PACE_MS = 100;
 const MIN_PACE_CAP_MS = 1_000;
 
 /**
- * The next poll, or how long to wait first. Idle, one **scout** (`count=1`) is held by the server: it answers at the
+ * The next poll, once {@link paceMs} is over. Idle, one **scout** (`count=1`) is held by the server: it answers at the
  * first task on every kind of queue. What it found is followed by **sweeps** (`count` = free slots, not held) until one
  * comes back short. One poll at a time is under way.
  */

@@ -26,7 +26,7 @@ export const deathReason = (reason: string): string => `the worker process died:
 
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
-/** Looks at the same time: a process may have left a thousand tasks. */
+/** Tasks that are fetched at the same time: a process may have left a thousand tasks. */
 const MAX_PARALLEL = 8;
 
 interface TakeOverParts {
@@ -56,7 +56,7 @@ export async function takeOverFrom(
   const endOne = async (held: HeldTask): Promise<void> => {
     const site = sites.find(({ config }) => config.taskDefName === held.taskType);
     if (site === undefined || isOver()) return;
-    const task = await look(held.taskId, shared, isOver);
+    const task = await fetchTask(held.taskId, shared, isOver);
     if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) return;
     if (isFinished(task)) return;
     const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
@@ -87,7 +87,11 @@ function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
 }
 
 /** Undefined: it is gone, or the server does not answer. */
-async function look(taskId: string, { api, clock, gate }: Shared, isOver: () => boolean): Promise<Task | undefined> {
+async function fetchTask(
+  taskId: string,
+  { api, clock, gate }: Shared,
+  isOver: () => boolean,
+): Promise<Task | undefined> {
   for (let failures = 0; failures < MAX_FAILURES && !isOver();) {
     const permit = gate.admit();
     if ("waitMs" in permit) {

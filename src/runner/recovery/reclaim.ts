@@ -2,6 +2,7 @@ import { sleep, type Timer } from "../../base/clock.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { nameOf } from "../../status.js";
 import { reportReply } from "../gate/server-gate.js";
 import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
@@ -17,8 +18,8 @@ export interface ReclaimSite {
 
 /** After the server stopped holding a lost request it may take this long to hand a task to it, in ms. */
 const SETTLE_MS = 500;
-/** The second look, for a server that was slow, in ms after the first. */
-const SECOND_LOOK_MS = 5_000;
+/** The second round, for a server that was slow, in ms after the first. */
+const SECOND_ROUND_MS = 5_000;
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
 /** An answer under way arrives within this time, or is not missed: it is recognised later, in ms. */
@@ -28,7 +29,7 @@ const MAX_REMEMBERED = 1_000;
 const RECHECK_MS = 600_000;
 /** Each listing makes the server read the whole backlog; beyond this the search is not worth it. */
 const MAX_BACKLOG = 2_000;
-/** Looks at the same time: a process that takes over from another may have many task types. */
+/** Searches at the same time: a process that takes over from another may have many task types. */
 const MAX_BUSY = 4;
 
 interface Search {
@@ -38,9 +39,9 @@ interface Search {
   /** Set where it is another process's `workerId`, that of one which died. */
   readonly predecessor: DeadProcess | undefined;
   notBefore: number;
-  /** The last look is not before this. */
+  /** The last round is not before this. */
   settledAt: number;
-  looksLeft: number;
+  roundsLeft: number;
   failures: number;
   busy: boolean;
 }
@@ -52,7 +53,7 @@ interface DeadProcess {
   readonly heldUntil: number;
   /** Its result is in a journal, and is delivered from there. */
   readonly isFinished: (task: Task) => boolean;
-  /** A look has seen all it had: what a later one finds was handed out after its death, and was not started. */
+  /** A round has seen all it had: what a later one finds was handed out after its death, and was not started. */
   hasSeenAll: boolean;
   readonly onEnd: () => void;
 }
@@ -62,6 +63,12 @@ interface DeadProcess {
  * wait for their response timeout; they are recognised by our `workerId`, which no other process has, and given back.
  * In the same way it finds what a process that died had. Best effort: off, with one log line, where the server does not
  * allow the listing.
+ *
+ * A runner reports a lost poll and the delivery a lost chain to {@link lost}; the end of a predecessor's tasks asks for
+ * {@link leftBy}. Each makes a search, one for each queue and `workerId`: it waits until the server can have handed out
+ * nothing more to the dead request, goes through two rounds (three for a predecessor), and ends. A round lists what has
+ * not ended, waits for what may be on its way, and looks at each suspect once more before it is touched. The task then
+ * goes through the runner whose type it is ({@link ReclaimSite}).
  */
 export class Reclaim {
   readonly #shared: Shared;
@@ -91,12 +98,12 @@ export class Reclaim {
     const known = this.#searches.get(key);
     if (known === undefined) {
       const settledAt = notBefore;
-      const more = { predecessor: undefined, notBefore, settledAt, looksLeft: 2, failures: 0, busy: false };
+      const more = { predecessor: undefined, notBefore, settledAt, roundsLeft: 2, failures: 0, busy: false };
       this.#searches.set(key, { site, workerId, ...more });
     } else {
       // Where answers are lost one after the other, what the first had in it must not wait for the last.
       known.settledAt = Math.max(known.settledAt, notBefore);
-      known.looksLeft = 2;
+      known.roundsLeft = 2;
       known.failures = 0;
     }
     this.#schedule();
@@ -119,7 +126,7 @@ export class Reclaim {
     return new Promise((resolve) => {
       const predecessor = { reason, heldUntil, isFinished, hasSeenAll: false, onEnd: resolve };
       const settledAt = heldUntil + SETTLE_MS;
-      const more = { notBefore: clock.now(), settledAt, looksLeft: 3, failures: 0, busy: false };
+      const more = { notBefore: clock.now(), settledAt, roundsLeft: 3, failures: 0, busy: false };
       const search = { site, workerId, predecessor, ...more };
       this.#searches.get(keyOf(site, workerId))?.predecessor?.onEnd();
       this.#searches.set(keyOf(site, workerId), search);
@@ -177,10 +184,10 @@ export class Reclaim {
     const { clock, log } = this.#shared;
     const { site, predecessor } = search;
     search.busy = true;
-    search.looksLeft -= 1;
+    search.roundsLeft -= 1;
     let isDone = false;
     try {
-      isDone = await this.#look(search);
+      isDone = await this.#searchOnce(search);
     } catch (error) {
       log.error({ taskType: site.config.taskDefName, err: error }, "looking for lost tasks failed unexpectedly");
     }
@@ -188,14 +195,14 @@ export class Reclaim {
     if (isDone) {
       const { settledAt } = search;
       const isSoon = predecessor !== undefined && settledAt > clock.now();
-      search.notBefore = isSoon ? settledAt : Math.max(settledAt, clock.now() + SECOND_LOOK_MS);
+      search.notBefore = isSoon ? settledAt : Math.max(settledAt, clock.now() + SECOND_ROUND_MS);
     } else {
-      search.looksLeft += 1;
+      search.roundsLeft += 1;
       // A server that is away is waited for.
       if (this.#shared.gate.isOpen) search.failures += 1;
       search.notBefore = Math.max(search.notBefore, clock.now() + RETRY_MS);
     }
-    if (search.looksLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) {
+    if (search.roundsLeft <= 0 || search.failures >= MAX_FAILURES || this.#isOff) {
       if (search.failures >= MAX_FAILURES && !this.#isOff) {
         log.warn(
           { taskType: site.config.taskDefName },
@@ -217,83 +224,100 @@ export class Reclaim {
     this.#givenBack.set(task.taskId, task.pollCount);
   }
 
-  /** One look. False: it has to be repeated. */
-  async #look({ site, workerId, predecessor }: Search): Promise<boolean> {
-    const { api, gate, log, table } = this.#shared;
-    const { taskDefName, domain } = site.config;
-    const queue = domain === undefined ? taskDefName : `${domain}:${taskDefName}`;
-    const send = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | undefined> => {
-      const permit = gate.admit();
-      if ("waitMs" in permit) return undefined;
-      const reply = await call();
-      reportReply(permit, reply);
-      return reply;
-    };
-    const ask = async <T>(call: () => Promise<Reply<T>>): Promise<T | undefined> => {
-      const reply = await send(call);
-      if (reply === undefined || reply.kind === "answered") return reply?.value;
-      const status = reply.kind === "refused" ? reply.error.status : undefined;
-      if (status === 403 || status === 404 || status === 405) {
-        this.#offUntil = this.#shared.clock.now() + RECHECK_MS;
-        log.warn(
-          { err: reply.error, forMs: RECHECK_MS },
-          "the server does not allow the search for lost tasks; they wait for their response timeout",
-        );
+  /** One round. False: it has to be repeated. */
+  async #searchOnce(search: Search): Promise<boolean> {
+    const { predecessor } = search;
+    const pending = await this.#listing(search);
+    if (pending === "noAnswer") return false;
+    if (pending === "tooLong") return true;
+    const suspects = pending.filter((task) => this.#isLost(search, task));
+    if (suspects.length > 0) {
+      // What was on its way while the server made the list is no loss.
+      await sleep(this.#shared.clock, IN_TRANSIT_MS);
+      for (const suspect of suspects) {
+        if (this.#stopped) return true;
+        if (!(await this.#endIfLost(search, suspect))) return false;
       }
-      return undefined;
-    };
+    }
+    if (predecessor !== undefined && pending.length < MAX_BACKLOG) predecessor.hasSeenAll = true;
+    return true;
+  }
 
-    const sizes = await ask(() => api.queueSizes([queue]));
-    if (sizes === undefined) return false;
+  /** What the server has of the task type that has not ended. */
+  async #listing({ site, predecessor }: Search): Promise<readonly Task[] | "noAnswer" | "tooLong"> {
+    const { api, log } = this.#shared;
+    const { taskDefName: taskType } = site.config;
+    const queue = nameOf({ taskType, domain: site.config.domain });
+    const sizes = await this.#ask(() => api.queueSizes([queue]));
+    if (sizes === undefined) return "noAnswer";
     const backlog = sizes[queue] ?? 0;
     if (backlog >= MAX_BACKLOG) {
       const what = predecessor === undefined ? "an answer was lost" : "a worker process died";
-      log.warn(
-        { taskType: taskDefName, backlog },
-        `${what}; the queue is too long to search for tasks that it may have had`,
-      );
-      return true;
+      log.warn({ taskType, backlog }, `${what}; the queue is too long to search for tasks that it may have had`);
+      return "tooLong";
     }
-    const pending = await ask(() => api.pending(taskDefName, MAX_BACKLOG));
-    if (pending === undefined) return false;
-    const isLost = (task: Task) =>
+    return (await this.#ask(() => api.pending(taskType, MAX_BACKLOG))) ?? "noAnswer";
+  }
+
+  /** The server believes the task to be with whom we search for, and nobody has it. */
+  #isLost({ site, workerId, predecessor }: Search, task: Task): boolean {
+    return (
       task.status === "IN_PROGRESS" &&
       task.workerId === workerId &&
-      (task.domain ?? undefined) === domain &&
-      table.get(task.taskId) === undefined &&
+      (task.domain ?? undefined) === site.config.domain &&
+      this.#shared.table.get(task.taskId) === undefined &&
       !this.hasGivenBack(task) &&
-      predecessor?.isFinished(task) !== true;
-    const suspects = pending.filter(isLost);
-    const isStarted = predecessor !== undefined && !predecessor.hasSeenAll;
-    const isWhole = pending.length < MAX_BACKLOG;
-    if (suspects.length === 0) {
-      if (predecessor !== undefined && isWhole) predecessor.hasSeenAll = true;
+      predecessor?.isFinished(task) !== true
+    );
+  }
+
+  /** Ends a task that the listing shows, if it is still lost. False: the server did not say. */
+  async #endIfLost(search: Search, suspect: Task): Promise<boolean> {
+    const { api, log, table } = this.#shared;
+    const { site, predecessor } = search;
+    if (table.get(suspect.taskId) !== undefined) return true;
+    const reply = await this.#send(() => api.get(suspect.taskId));
+    // It has ended meanwhile, and was removed: that is about this one task.
+    if (reply !== undefined && isGone(reply)) return true;
+    if (reply?.kind !== "answered") return false;
+    const task = reply.value;
+    if (!this.#isLost(search, task) || task.pollCount !== suspect.pollCount) return true;
+    this.#remember(task);
+    if (predecessor !== undefined) {
+      site.takeOver(task, predecessor.hasSeenAll ? undefined : predecessor.reason);
       return true;
     }
-    // What was on its way while the server made the list is no loss.
-    await sleep(this.#shared.clock, IN_TRANSIT_MS);
-    for (const suspect of suspects) {
-      if (this.#stopped) return true;
-      if (table.get(suspect.taskId) !== undefined) continue;
-      const reply = await send(() => api.get(suspect.taskId));
-      // It has ended meanwhile, and was removed: that is about this one task.
-      if (reply !== undefined && isGone(reply)) continue;
-      if (reply?.kind !== "answered") return false;
-      const task = reply.value;
-      if (!isLost(task) || task.pollCount !== suspect.pollCount) continue;
-      this.#remember(task);
-      if (predecessor !== undefined) {
-        site.takeOver(task, isStarted ? predecessor.reason : undefined);
-        continue;
-      }
-      log.warn(
-        { taskType: taskDefName, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId },
-        "a task was handed out in an answer that never arrived; giving it back",
-      );
-      site.giveBackLost(task);
-    }
-    if (predecessor !== undefined && isWhole) predecessor.hasSeenAll = true;
+    log.warn(
+      { taskType: site.config.taskDefName, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId },
+      "a task was handed out in an answer that never arrived; giving it back",
+    );
+    site.giveBackLost(task);
     return true;
+  }
+
+  /** Undefined: not now, the server is away. */
+  async #send<T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | undefined> {
+    const permit = this.#shared.gate.admit();
+    if ("waitMs" in permit) return undefined;
+    const reply = await call();
+    reportReply(permit, reply);
+    return reply;
+  }
+
+  /** The same for what is about no single task: where it is not allowed, the search is off for a while. */
+  async #ask<T>(call: () => Promise<Reply<T>>): Promise<T | undefined> {
+    const { clock, log } = this.#shared;
+    const reply = await this.#send(call);
+    if (reply === undefined || reply.kind === "answered") return reply?.value;
+    const status = reply.kind === "refused" ? reply.error.status : undefined;
+    if (status === 403 || status === 404 || status === 405) {
+      this.#offUntil = clock.now() + RECHECK_MS;
+      log.warn(
+        { err: reply.error, forMs: RECHECK_MS },
+        "the server does not allow the search for lost tasks; they wait for their response timeout",
+      );
+    }
+    return undefined;
   }
 }
 

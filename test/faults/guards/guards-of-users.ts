@@ -43,8 +43,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     fault: 25,
     shape: "when the worker stops",
     test: NEVER_ENDING,
-    file: "runner/runner-group.ts",
-    code: "for (const runner of this.runners) runner.interruptAll();",
+    file: "runner/drain.ts",
+    code: "for (const runner of runners) runner.interruptAll();",
     broken: "",
   },
   {
@@ -86,8 +86,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     fault: 28,
     shape: "throw from a timer",
     test: PROCESS_WIDE,
-    file: "runner/runner-group.ts",
-    code: "    await this.#until(this.#polls.areBack, () => Math.min(this.#polls.backAt(), deadline));\n",
+    file: "runner/drain.ts",
+    code: "    await this.#until(this.#pollsAreBack, () => Math.min(this.#pollsAreBackAt(), deadline));\n",
     broken: "",
   },
   {

@@ -134,8 +134,8 @@ describe("what a function threw", () => {
 
   test("the stack goes to the task's log", () => {
     const entry = entryOf();
-    entry.context = new TaskContextImpl(entry, new FakeClock(), silentLogger);
-    entry.context.log("before");
+    const context = (entry.logs = new TaskContextImpl(entry, new FakeClock(), silentLogger));
+    context.log("before");
     const { logs } = resultOf(threw(new Error("boom")), entry);
     expect(logs?.map(({ log }) => log.split("\n")[0])).toEqual(["before", "Error: boom"]);
     expect(logs?.[1]?.log).toMatch(/outcome\.test/);
@@ -232,8 +232,8 @@ describe("what a function of the official SDK's shape returned", () => {
 
   test("its logs are sent, before those of the context, joined to ten", () => {
     const entry = entryOf();
-    entry.context = new TaskContextImpl(entry, new FakeClock(), silentLogger);
-    entry.context.log("last");
+    const context = (entry.logs = new TaskContextImpl(entry, new FakeClock(), silentLogger));
+    context.log("last");
     const own = Array.from({ length: 24 }, (_, index) => ({ log: `line ${index}`, createdTime: index }));
     const { logs } = resultOf(returnedTaskResult({ status: "COMPLETED", logs: own }), entry);
     expect(logs).toHaveLength(10);
@@ -269,8 +269,8 @@ describe("what goes back to the queue", () => {
 
   test("and what was logged, joined to ten", () => {
     const entry = entryOf();
-    entry.context = new TaskContextImpl(entry, new FakeClock(), silentLogger);
-    for (let i = 0; i < 15; i += 1) entry.context.log(`line ${i}`);
+    const context = (entry.logs = new TaskContextImpl(entry, new FakeClock(), silentLogger));
+    for (let i = 0; i < 15; i += 1) context.log(`line ${i}`);
     const { logs } = parse(toHandBack(entry, { callbackAfterSeconds: 0 }).body);
     expect(logs).toHaveLength(10);
   });

@@ -9,9 +9,9 @@ test("an acknowledgement may carry the next task", () => {
   expect(judgeUpdate(answered(next), "v2")).toEqual({ kind: "acknowledged", next });
 });
 
-const retry = { kind: "retry", strike: "none" };
-const strike = { kind: "retry", strike: "own" };
-const perhaps = { kind: "retry", strike: "maybe" };
+const retry = { kind: "retry", fault: "none" };
+const strike = { kind: "retry", fault: "own" };
+const perhaps = { kind: "retry", fault: "maybe" };
 const askV1 = { kind: "askV1" };
 
 test.each([

@@ -44,7 +44,7 @@ function adopt(dir: string, options: Parameters<typeof openJournal>[1] = {}, roo
 
 const names = (dir: string) => readdirSync(dir).sort();
 const strikeAll = (sink: MemorySink) => {
-  for (const { kept } of sink.taken) kept.strike();
+  for (const { kept } of sink.taken) kept.settle();
 };
 
 describe("the journal of a dead process", () => {
@@ -73,12 +73,12 @@ describe("the journal of a dead process", () => {
       ["task-1 1", "task-2 1"],
       ["task-1 1", "task-2 1"],
     ]);
-    sink.taken[0]!.kept.strike();
+    sink.taken[0]!.kept.settle();
     expect(seen()).toEqual([["task-2 1"], ["task-2 1"]]);
     neighbour.close();
     const claimed = names(dir).find((name) => name.endsWith(".claimed"))!;
     expect(liveTasks(readFileSync(path.join(dir, claimed)))).toEqual(["task-2"]);
-    sink.taken[1]!.kept.strike();
+    sink.taken[1]!.kept.settle();
     expect(names(dir)).toHaveLength(1);
     journal.close();
     expect(names(dir)).toEqual([]);
@@ -96,7 +96,7 @@ describe("the journal of a dead process", () => {
     const { sink, clock } = adopt(dir, {}, 2);
     expect(sink.taskIds).toEqual(["task-1", "task-2"]);
     sink.room = 3;
-    sink.taken[0]!.kept.strike();
+    sink.taken[0]!.kept.settle();
     expect(sink.taskIds).toEqual(["task-1", "task-2", "task-3"]);
     // Room that somebody else has made is found at the next look.
     sink.room = 5;
@@ -110,7 +110,7 @@ describe("the journal of a dead process", () => {
     const dir = folderWith(journalBytes(headerOf({ server: "http://theirs/api" }), 2));
     const { sink, clock, lines } = adopt(dir, { server: "http://ours/api" });
     sink.taken[0]!.kept.leave!();
-    sink.taken[1]!.kept.strike();
+    sink.taken[1]!.kept.settle();
     expect(names(dir)).toContain(DEAD);
     expect(liveTasks(readFileSync(path.join(dir, DEAD)))).toEqual(["task-1"]);
     await clock.advanceAsync(60_000);
@@ -169,7 +169,7 @@ describe("the journal of a dead process", () => {
     const dir = folderWith(journalBytes(headerOf(), 3));
     const first = adopt(dir);
     keep(first.journal, "own");
-    first.sink.taken[1]!.kept.strike();
+    first.sink.taken[1]!.kept.settle();
     first.journal.close();
     const second = adopt(dir);
     expect(second.sink.taskIds.sort()).toEqual(["own", "task-1", "task-3"]);
@@ -196,7 +196,7 @@ describe("the journal of a dead process", () => {
     );
     const late = journalBytes(headerOf(), 2);
     writeFileSync(claimed, late.subarray(late.indexOf("\np ", late.indexOf("\np ") + 3) + 1), { flag: "a" });
-    sink.taken[0]!.kept.strike();
+    sink.taken[0]!.kept.settle();
     expect(sink.taskIds).toEqual(["task-1", "task-2"]);
     strikeAll(sink);
     expect(existsSync(claimed)).toBe(false);

@@ -1,14 +1,14 @@
 import { createInterface } from "node:readline";
 import { systemClock } from "../../../../src/base/clock.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";
-import type { LegacyResult } from "../../../../src/runner/journal/keeper.js";
+import type { InheritedResult } from "../../../../src/runner/journal/keeper.js";
 import { silentLogger } from "../../../support/runner-world.js";
 
 /** Takes over what it finds in a folder, at a moment that it is told, and says what that was. */
 function race({ dir, round, at }: { dir: string; round: number; at: number }): void {
   while (Date.now() < at);
   const files: string[] = [];
-  const taken: LegacyResult[] = [];
+  const taken: InheritedResult[] = [];
   const journal = new Journal({
     dir,
     fsync: false,
@@ -17,8 +17,8 @@ function race({ dir, round, at }: { dir: string; round: number; at: number }): v
     log: silentLogger,
     onAdopted: ({ workerIds }) => files.push(...workerIds),
   });
-  journal.adoptInto({ hasRoomForLegacy: true, deliverLegacy: (result) => taken.push(result) });
-  for (const { kept } of taken) kept.strike();
+  journal.adoptInto({ hasRoomForInherited: true, deliverInherited: (result) => taken.push(result) });
+  for (const { kept } of taken) kept.settle();
   journal.close();
   console.log(`round ${round} ${JSON.stringify({ files, results: taken.length })}`);
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Reply } from "../../../../src/conductor/reply.js";
 import type { Task } from "../../../../src/conductor/types.js";
 import type { InFlightTask } from "../../../../src/runner/in-flight.js";
-import type { KeptResult, LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
+import type { KeptResult, InheritedResult, InheritedSink } from "../../../../src/runner/journal/keeper.js";
 import type { Parcel } from "../../../../src/runner/parcel.js";
 import { makeTask } from "../../../support/conductor-stub.js";
 import { workerConfig } from "../../../support/runner-world.js";
@@ -24,11 +24,11 @@ import { headerOf, journalBytes, liveIn, openJournal, parcelOf, temporaryFolder 
 /** Remembers what is kept and what has left, in the order of things. */
 class MemoryJournal {
   readonly story: string[] = [];
-  readonly left: readonly LegacyResult[];
+  readonly left: readonly InheritedResult[];
   isOnDisk = true;
   synced: Promise<void> | undefined;
 
-  constructor(left: readonly LegacyResult[] = []) {
+  constructor(left: readonly InheritedResult[] = []) {
     this.left = left;
   }
 
@@ -39,15 +39,15 @@ class MemoryJournal {
 
   kept(taskId: string): KeptResult {
     const { isOnDisk, synced } = this;
-    return { isOnDisk, synced, strike: () => this.story.push(`strike ${taskId}`) };
+    return { isOnDisk, synced, settle: () => this.story.push(`strike ${taskId}`) };
   }
 
   finishedElsewhere(): ReadonlySet<string> {
     return new Set();
   }
 
-  adoptInto(sink: LegacySink): void {
-    for (const each of this.left) sink.deliverLegacy(each);
+  adoptInto(sink: InheritedSink): void {
+    for (const each of this.left) sink.deliverInherited(each);
   }
 }
 
@@ -150,7 +150,7 @@ describe("a result of ours", () => {
 });
 
 /** What a dead process `old` left of the first hand-out of `task`. */
-function legacyOf(journal: MemoryJournal, taskId: string): LegacyResult {
+function legacyOf(journal: MemoryJournal, taskId: string): InheritedResult {
   const entry = entryOf({ taskId, pollCount: 1 }, { workerId: "old" });
   return { entry, parcel: parcelOf(taskId, { by: "old" }), kept: journal.kept(taskId) };
 }

@@ -7,7 +7,7 @@ import {
   encodeHeader,
   encodeLine,
   encodeResult,
-  encodeStrike,
+  encodeSettled,
   MAX_LINE_BYTES,
   type ResultMeta,
 } from "../../../../src/runner/journal/format.js";
@@ -37,7 +37,7 @@ function play(operations: readonly fc.Arbitrary<never>[] | readonly unknown[]) {
       lines.push(resultLine(metaOf(n, taskId), body));
       live.set(n, { taskId, body });
     } else {
-      lines.push(encodeStrike(each.n ?? 0));
+      lines.push(encodeSettled(each.n ?? 0));
       live.delete(each.n ?? 0);
     }
     states.push(new Map(live));

@@ -73,17 +73,17 @@ describe("the journal of this process", () => {
     const { journal } = openJournal(dir);
     const a = keep(journal, "a");
     keep(journal, "b");
-    a.strike();
+    a.settle();
     expect(liveIn(dir)).toEqual(["b"]);
     const { size } = statSync(onlyFile(dir));
-    a.strike();
+    a.settle();
     expect(statSync(onlyFile(dir)).size).toBe(size);
   });
 
   test("goes when nothing is left in it", () => {
     const dir = temporaryFolder();
     const { journal } = openJournal(dir);
-    keep(journal, "a").strike();
+    keep(journal, "a").settle();
     journal.close();
     expect(readdirSync(dir)).toEqual([]);
   });
@@ -120,7 +120,7 @@ describe("compaction", () => {
     for (let n = 0; n < 500; n += 1) {
       const kept = keep(journal, `t${n}`, { text });
       if (n % 50 === 0) held.push(kept);
-      else kept.strike();
+      else kept.settle();
       const { size } = statSync(onlyFile(dir));
       if (size < before) compactions += 1;
       largest = Math.max(largest, size);
@@ -129,7 +129,7 @@ describe("compaction", () => {
     expect(liveIn(dir)).toEqual(["first", ...Array.from({ length: 10 }, (_, i) => `t${i * 50}`)]);
     expect(largest).toBeLessThan(22_000);
     expect(compactions).toBeGreaterThan(5);
-    for (const kept of held) kept.strike();
+    for (const kept of held) kept.settle();
     expect(liveIn(dir)).toEqual([]);
     expect(lines.filter((line) => !line.startsWith("info"))).toEqual([]);
     expect((statSync(onlyFile(dir)).mode & 0o777).toString(8)).toBe(isPosix ? "600" : "666");
@@ -139,7 +139,7 @@ describe("compaction", () => {
     const dir = temporaryFolder();
     const { journal } = openJournal(dir);
     const { size, ino } = statSync(onlyFile(dir));
-    keep(journal, "a", { text: "x".repeat(300_000) }).strike();
+    keep(journal, "a", { text: "x".repeat(300_000) }).settle();
     expect(statSync(onlyFile(dir))).toMatchObject({ size, ino });
     keep(journal, "b");
     expect(liveIn(dir)).toEqual(["b"]);
@@ -151,7 +151,7 @@ describe("compaction", () => {
     // Nobody can create a file of that name.
     mkdirSync(path.join(dir, path.basename(onlyFile(dir)).replace(".journal", ".new")));
     keep(journal, "a");
-    for (let n = 0; n < 100; n += 1) keep(journal, `t${n}`, { text: "x".repeat(500) }).strike();
+    for (let n = 0; n < 100; n += 1) keep(journal, `t${n}`, { text: "x".repeat(500) }).settle();
     const file = readdirSync(dir).find((name) => name.endsWith(".journal"))!;
     expect([...scanBytes(readFileSync(path.join(dir, file))).live.values()].map(({ meta }) => meta.taskId)).toEqual([
       "a",
@@ -172,7 +172,7 @@ describe("trouble with the folder", () => {
     keep(journal, "b");
     await clock.advanceAsync(5_000);
     expect(liveIn(dir)).toEqual(["a", "b"]);
-    a.strike();
+    a.settle();
     keep(journal, "c");
     expect(liveIn(dir)).toEqual(["b", "c"]);
     expect(lines.filter((line) => line.startsWith("warn"))).toEqual([
@@ -257,7 +257,7 @@ describe("trouble with the folder", () => {
       );
 
       // All on disk have left, but on a full disk not even that can be written down.
-      for (const each of kept.slice(0, onDisk)) each.strike();
+      for (const each of kept.slice(0, onDisk)) each.settle();
       await clock.advanceAsync(5_000);
       expect(liveIn(dir)).toEqual(kept.slice(onDisk).map((_, i) => `t${onDisk + i}`));
       expect(kept.slice(onDisk).every(({ isOnDisk }) => isOnDisk)).toBe(true);

@@ -5,13 +5,13 @@ import {
   factsOfThisProcess,
   findProcess,
   judgeOwner,
-  type ProcessFacts,
+  type OwnerFacts,
 } from "../../../../src/runner/journal/owner.js";
 import { waitFor } from "../../../support/wait-for.js";
 import { NOBODY } from "./support.js";
 
-const owner: ProcessFacts = { pid: 7, host: "a", bootId: "boot", pidNamespace: "pid:[1]", startTime: "100" };
-const bare: ProcessFacts = { pid: 7, host: "a", bootId: undefined, pidNamespace: undefined, startTime: undefined };
+const owner: OwnerFacts = { pid: 7, host: "a", bootId: "boot", pidNamespace: "pid:[1]", startTime: "100" };
+const bare: OwnerFacts = { pid: 7, host: "a", bootId: undefined, pidNamespace: undefined, startTime: undefined };
 const self = { ...owner, pid: 8, startTime: "200" };
 
 describe("the owner of a journal", () => {

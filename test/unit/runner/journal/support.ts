@@ -6,12 +6,12 @@ import type { Logger } from "../../../../src/log/logger.js";
 import {
   encodeHeader,
   encodeResult,
-  encodeStrike,
+  encodeSettled,
   FORMAT,
   type JournalHeader,
 } from "../../../../src/runner/journal/format.js";
 import { Journal, type JournalOptions } from "../../../../src/runner/journal/journal.js";
-import type { LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
+import type { InheritedResult, InheritedSink } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
 import { scan, type Scan } from "../../../../src/runner/journal/scan.js";
 import type { Parcel } from "../../../../src/runner/parcel.js";
@@ -61,15 +61,15 @@ export const keep = (journal: Journal, taskId: string, output: Record<string, un
   journal.keep(entryOf({ taskId, pollCount: 1 }), parcelOf(taskId, output));
 
 /** Takes as many results as it is told to, and remembers them. */
-export class MemorySink implements LegacySink {
-  readonly taken: LegacyResult[] = [];
+export class MemorySink implements InheritedSink {
+  readonly taken: InheritedResult[] = [];
   room = Infinity;
 
-  get hasRoomForLegacy(): boolean {
+  get hasRoomForInherited(): boolean {
     return this.taken.length < this.room;
   }
 
-  deliverLegacy(result: LegacyResult): void {
+  deliverInherited(result: InheritedResult): void {
     this.taken.push(result);
   }
 
@@ -99,7 +99,7 @@ export const metaOf = (n: number, taskId = `task-${n}`) => ({
 export function journalBytes(header: JournalHeader, results: number, struck: readonly number[] = []): Buffer {
   const lines = [encodeHeader(header)];
   for (let n = 1; n <= results; n += 1) lines.push(encodeResult(metaOf(n), parcelOf(`task-${n}`, { n }).body));
-  return Buffer.concat([...lines, ...struck.map(encodeStrike)]);
+  return Buffer.concat([...lines, ...struck.map(encodeSettled)]);
 }
 
 export function scanBytes(bytes: Buffer): Scan {

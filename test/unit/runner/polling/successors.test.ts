@@ -35,9 +35,9 @@ test("what comes seldom is not looked for", () => {
 test("looks that find nothing are given up, and looks that pay go on", () => {
   const successors = new Successors();
   teach(successors, "a", "b", 10);
-  for (let i = 0; i < 10; i += 1) successors.looked("a", "b", i === 0);
+  for (let i = 0; i < 10; i += 1) successors.followed("a", "b", i === 0);
   expect(successors.acknowledged("w", "a", 20_000)).toEqual([]);
-  for (let i = 0; i < 5; i += 1) successors.looked("a", "b", true);
+  for (let i = 0; i < 5; i += 1) successors.followed("a", "b", true);
   expect(successors.acknowledged("w", "a", 20_000)).toEqual(["b"]);
 });
 

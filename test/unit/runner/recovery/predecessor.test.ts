@@ -182,7 +182,7 @@ describe("what only the server knows of", () => {
 });
 
 test("a finished result in a journal is worth more than a failure: that hand-out is left to whoever delivers it", async () => {
-  const kept = { isOnDisk: true, synced: undefined, strike: () => {} };
+  const kept = { isOnDisk: true, synced: undefined, settle: () => {} };
   const finishedElsewhere = () => new Set(["finished 1", "found 1", "older 0"]);
   const journal = { keep: () => kept, adoptInto: () => {}, finishedElsewhere };
   const { world, give, takeOver, updates } = afterDeath({ journal });

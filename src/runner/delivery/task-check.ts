@@ -7,17 +7,17 @@ import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
 
 /** What the server says of a task whose result we have: whether it still waits for what we have to say. */
-export type Look =
+export type TaskCheck =
   | { readonly kind: "ours" }
   | { readonly kind: "ended"; readonly why: string; readonly isUnknown: boolean }
   | { readonly kind: "unclear"; readonly error: ConductorError; readonly failure: Verdict };
 
-/** Looks at an acknowledged result that a late lease extension may have undone: when, in ms, and how often. */
+/** An acknowledged result that a late lease extension may have undone is checked so long after, in ms, and so often. */
 const VERIFY_AFTER_MS = 1_000;
 const MAX_VERIFICATIONS = 5;
 
-/** Looks. The permit is told, unless the task is ours: then its result may go out with it. */
-export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<Look> {
+/** Fetches the task. The permit is told, unless the task is ours: then its result may go out with it. */
+export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<TaskCheck> {
   const { taskId, pollCount: ourPollCount } = entry.task;
   const reply = await api.get(taskId);
   if (reply.kind === "answered") {
@@ -35,22 +35,22 @@ export async function lookAtTask({ api }: Shared, entry: InFlightTask, permit: P
 }
 
 /**
- * An extension that got no answer may be carried out after the result, and write the task back as it was. Looks a second
- * or two later, again while that is unclear; true when it happened. Gives up early when the shipment is closed.
+ * An extension that got no answer may be carried out after the result, and write the task back as it was. Checks that a
+ * second or two later, again while that is unclear; true when it happened. Gives up early when the shipment is closed.
  */
 export async function isUndone(shared: Shared, shipment: Shipment): Promise<boolean> {
   const { clock, gate, random } = shared;
   for (let i = 0; i < MAX_VERIFICATIONS;) {
-    // Those that were acknowledged together are not all looked up at once.
+    // Those that were acknowledged together are not all checked at once.
     await sleep(clock, VERIFY_AFTER_MS * (1 + random()));
     if (shipment.isClosed) return false;
     const permit = gate.admit();
     if ("waitMs" in permit) continue;
     i += 1;
-    const look = await lookAtTask(shared, shipment.entry, permit);
-    if (look.kind === "unclear") continue;
-    if (look.kind === "ours") permit.report("ok");
-    return look.kind === "ours";
+    const check = await checkTask(shared, shipment.entry, permit);
+    if (check.kind === "unclear") continue;
+    if (check.kind === "ours") permit.report("ok");
+    return check.kind === "ours";
   }
   return false;
 }

@@ -1,7 +1,7 @@
 import type { ServerGate } from "../gate/server-gate.js";
 
 /** How long an attempt to report something may take, in ms. */
-export interface AttemptTimes {
+export interface RequestTimes {
   readonly requestTimeoutMs: number;
   /** At most, for what is too large for that on this link, or for this server. */
   readonly maxRequestMs: number;
@@ -13,7 +13,7 @@ export interface AttemptTimes {
  * vain for ever. Undefined: no more than before.
  */
 export function moreTime(
-  { requestTimeoutMs, maxRequestMs }: AttemptTimes,
+  { requestTimeoutMs, maxRequestMs }: RequestTimes,
   { lastOkAt = -Infinity }: Pick<ServerGate, "lastOkAt">,
   attemptedAt: number,
   deadlineMs: number = requestTimeoutMs,
