@@ -11,7 +11,9 @@ export interface TaskTimes {
   readonly responseTimeoutMs: number;
 }
 
-const HOUR_MS = 3_600_000;
+/** The server's own response timeout where a definition names none, in ms. */
+const DEFAULT_RESPONSE_TIMEOUT_MS = 3_600_000;
+/** Of a server's timeout, for the delivery of what we report: see {@link marginMs}. */
 const MAX_MARGIN_MS = 5_000;
 const MARGIN_SHARE = 0.25;
 
@@ -27,7 +29,9 @@ export function marginMs(timeoutMs: number): number {
 export function taskTimes(task: Task, executionTimeoutMs: number | undefined): TaskTimes {
   const definition = definitionOf(task);
   const responseTimeoutMs =
-    positive(task.responseTimeoutSeconds) ?? positive(definition?.responseTimeoutSeconds) ?? HOUR_MS;
+    positive(task.responseTimeoutSeconds) ??
+    positive(definition?.responseTimeoutSeconds) ??
+    DEFAULT_RESPONSE_TIMEOUT_MS;
   // A timeout that only alerts ends nothing.
   const timeoutMs = definition?.timeoutPolicy === "ALERT_ONLY" ? undefined : positive(definition?.timeoutSeconds);
   // Both times are the server's own, so its clock need not agree with ours.

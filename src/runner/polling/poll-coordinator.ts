@@ -18,6 +18,7 @@ export interface PollMember {
   sweep(): void;
 }
 
+/** The sizes of watched queues are asked for this often, in ms. */
 const WATCH_INTERVAL_MS = 1_000;
 /** A queue that stays at the same size may hold delayed tasks that become due: it is swept this often, in ms. */
 const STALE_SIZE_MS = 5_000;

@@ -48,6 +48,7 @@ const AT_THE_END_MS = 5;
 
 /** An empty held poll that ends this much before its hold was not held. */
 const EARLY_SHARE = 0.5;
+/** The wait after the first poll that was not held and brought nothing, in ms; doubled with each further one. */
 const FIRST_PACE_MS = 100;
 /** With a hold of 0 there is nothing to tell a held answer from an early one, and nothing to wait for. */
 const MIN_PACE_CAP_MS = 1_000;

@@ -24,6 +24,7 @@ export function predecessorOf({ pid, host, workerIds }: DeadOwner, workers: read
 /** What a task that may have been started fails with. */
 export const deathReason = (reason: string): string => `the worker process died: ${reason}`;
 
+/** A task that the server did not show is asked for again after this long, in ms, and so often while it is there. */
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
 /** Tasks that are fetched at the same time: a process may have left a thousand tasks. */
@@ -86,7 +87,7 @@ function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
   );
 }
 
-/** Undefined: it is gone, or the server does not answer. */
+/** The task as the server shows it. Undefined: it is gone, or the server does not answer. */
 async function fetchTask(
   taskId: string,
   { api, clock, gate }: Shared,

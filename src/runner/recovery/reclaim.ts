@@ -20,10 +20,12 @@ export interface ReclaimSite {
 const SETTLE_MS = 500;
 /** The second round, for a server that was slow, in ms after the first. */
 const SECOND_ROUND_MS = 5_000;
+/** A round that the server did not answer is repeated after this long, in ms, and so often while it is there. */
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
 /** An answer under way arrives within this time, or is not missed: it is recognised later, in ms. */
 const IN_TRANSIT_MS = 500;
+/** Hand-outs that were given back, and are recognised should their answer arrive after all. */
 const MAX_REMEMBERED = 1_000;
 /** A server, or what stands before it, that does not allow the search is asked again after this long, in ms. */
 const RECHECK_MS = 600_000;

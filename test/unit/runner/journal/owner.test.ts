@@ -1,12 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import {
-  factsOfThisProcess,
-  findProcess,
-  judgeOwner,
-  type OwnerFacts,
-} from "../../../../src/runner/journal/owner.js";
+import { factsOfThisProcess, findProcess, judgeOwner, type OwnerFacts } from "../../../../src/runner/journal/owner.js";
 import { waitFor } from "../../../support/wait-for.js";
 import { NOBODY } from "./support.js";
 
