@@ -31,6 +31,7 @@ const HARMLESS_GLOBALS = new Set([
   "Object",
   "Promise",
   "RangeError",
+  "Reflect",
   "RegExp",
   "Set",
   "SharedArrayBuffer",
@@ -49,20 +50,25 @@ const HARMLESS_IMPORTS = new Set(["constants of node:fs"]);
 /**
  * What the modules of the tree do when they are imported, followed into the functions and constructors that they call:
  * uses of the process and of what it has (streams, timers, files, the environment, globals), a variable of another
- * moment that is set, an `await`, a dynamic import, an import for its effect alone. Programs, which nobody imports, are
- * left out.
+ * moment that is set, an `await`, a dynamic import, an import for its effect alone. That last one is no effect where it
+ * is of a file that is `declared` to have some: a bundler keeps it.
  */
-export function effectsAtImport(tree: SourceTree, programs: readonly string[] = []): ImportEffect[] {
+export function effectsAtImport(tree: SourceTree, declared: readonly string[] = []): ImportEffect[] {
   const program = programOf(tree);
   const checker = program.getTypeChecker();
   const effects: ImportEffect[] = [];
   for (const file of tree.keys()) {
     const source = program.getSourceFile(absolute(file));
-    if (source === undefined || programs.includes(file)) continue;
+    if (source === undefined) continue;
     for (const statement of source.statements) {
       const line = source.getLineAndCharacterOfPosition(statement.getStart()).line + 1;
       const found = new Set<string>();
-      new Follower(checker, (does) => found.add(does)).follow(statement);
+      if (ts.isImportDeclaration(statement)) {
+        const { text: specifier } = statement.moduleSpecifier as ts.StringLiteral;
+        const isBare = statement.importClause === undefined;
+        if (isBare && !declared.includes(targetOf(file, specifier)))
+          found.add(`imports ${specifier} for its effect alone`);
+      } else new Follower(checker, (does) => found.add(does)).follow(statement);
       for (const does of found) effects.push({ file, line, does });
     }
   }
@@ -119,10 +125,7 @@ class Follower {
 
   follow(node: ts.Node | undefined): void {
     if (node === undefined || ts.isTypeNode(node) || isDeclaredOnly(node)) return;
-    if (ts.isImportDeclaration(node)) {
-      const specifier = node.moduleSpecifier.getText();
-      if (node.importClause === undefined) this.#tell(`imports ${specifier} for its effect alone`);
-    } else if (ts.isClassLike(node)) this.#followClass(node);
+    if (ts.isClassLike(node)) this.#followClass(node);
     else if (ts.isIdentifier(node)) this.#use(node, this.#checker.getSymbolAtLocation(node));
     else if (ts.isPropertyAccessExpression(node)) this.follow(node.expression);
     else if (ts.isPropertyAssignment(node)) {

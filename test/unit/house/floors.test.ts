@@ -14,6 +14,11 @@ const floors = drawnFloors(page);
 const imports = importsOf(src);
 /** They are started, and imported by nobody. */
 const PROGRAMS = ["cli/main.ts", "testing/own-process-child.ts"];
+const { sideEffects } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  sideEffects: false | readonly string[];
+};
+/** What a bundler keeps although nobody uses what it exports. */
+const declared = (sideEffects || []).map((file) => file.replace(/^\.\/dist\//, "").replace(/\.js$/, ".ts"));
 
 describe("the files of src", () => {
   test("import each other in no circle, those of types included", () => {
@@ -36,11 +41,15 @@ describe("the files of src", () => {
     expect(namesOfTwoThings(src)).toEqual([]);
   });
 
-  test("do nothing at import but make what they export", () => {
-    // The storage is what the module exports a reader of: a bundler keeps or drops both.
+  test("do nothing at import but make what they export, unless package.json says so", () => {
+    const effects = effectsAtImport(src, declared);
+    const undeclared = effects.filter(({ file }) => !declared.includes(file));
+    // The storage is what the module exports a reader of: a bundler keeps both or drops both.
     const ofContext = { file: "worker/context.ts", line: expect.any(Number) as number, does: "uses globalThis" };
-    expect(effectsAtImport(src, PROGRAMS)).toEqual([ofContext]);
-  });
+    expect(undeclared).toEqual([ofContext]);
+    const acting = new Set(effects.map(({ file }) => file));
+    expect(declared.filter((file) => !acting.has(file))).toEqual([]);
+  }, 60_000);
 
   test("import no program", () => {
     expect(imports.filter(({ to }) => PROGRAMS.includes(to))).toEqual([]);
@@ -178,16 +187,18 @@ describe("on a small tree the checks find", () => {
         'class Reader { readonly text = this.#read(); #read() { return fs.readFileSync(1); } }\nimport fs from "node:fs";\nexport const reader = new Reader();',
       "given.ts": "export const all = [1].map(() => globalThis.name);",
       "effect.ts": 'import "./listen.js";',
-      "program.ts": "console.log(1);",
+      "first.ts": 'console.log("first");',
+      "after.ts": 'import "./first.js"; export const after = 1;',
     });
-    expect(effectsAtImport(tree, ["program.ts"])).toEqual([
+    expect(effectsAtImport(tree, ["first.ts"])).toEqual([
       { file: "await.ts", line: 1, does: "awaits" },
       { file: "direct.ts", line: 1, does: "uses process" },
       { file: "called.ts", line: 2, does: "sets isOn" },
       { file: "called.ts", line: 2, does: "uses setInterval" },
       { file: "made.ts", line: 3, does: "uses fs of node:fs" },
       { file: "given.ts", line: 1, does: "uses globalThis" },
-      { file: "effect.ts", line: 1, does: 'imports "./listen.js" for its effect alone' },
+      { file: "effect.ts", line: 1, does: "imports ./listen.js for its effect alone" },
+      { file: "first.ts", line: 1, does: "uses console" },
     ]);
   });
 });
