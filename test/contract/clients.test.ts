@@ -4,9 +4,9 @@ import { createConductorClient, type ConductorClient } from "../../src/client/co
 import { taskDefProblems, type TaskDefFields } from "../../src/conductor/task-def-rules.js";
 import { registrationsOf, startTaskDefRegistrar } from "../../src/handler/task-def-registration.js";
 import { createRepeatLog } from "../../src/log/repeat-log.js";
-import { silentLogger } from "../support/runner-world.js";
-import { wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
+import { silentLogger } from "../support/log/loggers.js";
 
 onEveryTarget("clients", (target) => {
   const { pollOne, resultFor } = wordsFor(target);

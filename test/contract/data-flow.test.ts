@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("data between tasks", (target) => {
   const words = wordsFor(target);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { call, wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("endpoints", (target) => {
   const words = wordsFor(target);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { call, wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("error answers", (target) => {
   const { get, post, put, del, taskType, workflowDef, oneTask, pollOne, resultFor } = wordsFor(target);

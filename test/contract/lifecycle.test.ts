@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { TaskDef } from "../../src/conductor/types.js";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("the life of a task", (target) => {
   const words = wordsFor(target);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { call, wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 /** A held poll is asked for this long, so that "at once" and "at the timeout" cannot be mistaken for each other. */
 const HOLD_MS = 1000;

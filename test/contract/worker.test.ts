@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { defineWorker, inProgress, TaskHandler, type WorkerEvents, type WorkerSpec } from "../../src/index.js";
-import { silentLogger } from "../support/runner-world.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { waitFor } from "../support/wait-for.js";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
+import { silentLogger } from "../support/log/loggers.js";
+import { startTcpProxy, type TcpProxy } from "../support/network/tcp-proxy.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const HOUR_SECONDS = 3600;
 

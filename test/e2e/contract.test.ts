@@ -1,8 +1,8 @@
 import path from "node:path";
 import { expect, test } from "vitest";
-import { startProcess } from "../support/process-harness.js";
-import { startRealConductor } from "../support/real-conductor/real-conductor.js";
-import { repositoryRoot } from "./support/packed-package.js";
+import { repositoryRoot } from "../support/e2e/packed-package.js";
+import { startProcess } from "../support/process/process-harness.js";
+import { startRealConductor } from "../support/servers/real-conductor/real-conductor.js";
 
 const BOUND_MS = 280_000;
 

@@ -7,11 +7,11 @@ import type { Secret } from "kubernetes-types/core/v1.js";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { KILL_MARGIN_MS } from "../../src/supervisor/primary/process-place.js";
-import { requireProgram, SAMPLE, sampleText } from "./support/deployed.js";
-import { envOf, execForm, lastOf, parseDockerfile } from "./support/dockerfile.js";
-import { checkManifests } from "./support/kubernetes-types.js";
-import { repositoryRoot } from "./support/packed-package.js";
-import { parseUnit, timeSpanMs } from "./support/systemd-unit.js";
+import { requireProgram, SAMPLE, sampleText } from "../support/e2e/deployed.js";
+import { envOf, execForm, lastOf, parseDockerfile } from "../support/e2e/dockerfile.js";
+import { checkManifests } from "../support/e2e/kubernetes-types.js";
+import { repositoryRoot } from "../support/e2e/packed-package.js";
+import { parseUnit, timeSpanMs } from "../support/e2e/systemd-unit.js";
 
 const README = readFileSync(path.join(repositoryRoot, "README.md"), "utf8");
 /** As the README tells it; nothing exports it. */

@@ -3,8 +3,6 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type EmbeddedConductor, startEmbeddedConductor } from "../../src/testing/index.js";
-import type { RunningProcess } from "../support/process-harness.js";
-import { waitFor } from "../support/wait-for.js";
 import {
   childrenOf,
   deployApp,
@@ -13,10 +11,12 @@ import {
   startCommand,
   stuckOnSignal,
   type DeployedApp,
-} from "./support/deployed.js";
-import { envOf, execForm, lastOf, parseDockerfile } from "./support/dockerfile.js";
-import { freePort } from "./support/prometheus.js";
-import { parseUnit } from "./support/systemd-unit.js";
+} from "../support/e2e/deployed.js";
+import { envOf, execForm, lastOf, parseDockerfile } from "../support/e2e/dockerfile.js";
+import { freePort } from "../support/e2e/prometheus.js";
+import { parseUnit } from "../support/e2e/systemd-unit.js";
+import type { RunningProcess } from "../support/process/process-harness.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** The port in the samples. */
 const PORT = 9400;

@@ -3,11 +3,15 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { taskDefs, WORKFLOW_NAME, workflowDef } from "../../samples/order-fulfilment/workflow.js";
 import { createConductorClient } from "../../src/index.js";
-import { startProcess, type RunningProcess } from "../support/process-harness.js";
-import { isOwnFailure, OWN_FAILURE } from "../support/real-conductor/own-failure.js";
-import { startRealConductor, type RealConductor, type RealQueue } from "../support/real-conductor/real-conductor.js";
-import { waitFor } from "../support/wait-for.js";
-import { repositoryRoot } from "./support/packed-package.js";
+import { repositoryRoot } from "../support/e2e/packed-package.js";
+import { startProcess, type RunningProcess } from "../support/process/process-harness.js";
+import { isOwnFailure, OWN_FAILURE } from "../support/servers/real-conductor/own-failure.js";
+import {
+  startRealConductor,
+  type RealConductor,
+  type RealQueue,
+} from "../support/servers/real-conductor/real-conductor.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const ORDERS = 300;
 /**
@@ -56,7 +60,7 @@ test(
     const { serverUrl } = conductor;
     const workflowIds = await placeOrders(serverUrl);
     const worker = startProcess({
-      script: fileURLToPath(new URL("support/order-workers.ts", import.meta.url)),
+      script: fileURLToPath(new URL("../support/e2e/order-workers.ts", import.meta.url)),
       env: { CONDUCTOR_SERVER_URL: serverUrl },
     });
     const lookAt = {

@@ -2,11 +2,11 @@ import { copyFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createConductorClient } from "../../src/index.js";
-import { startProcess } from "../support/process-harness.js";
-import { startRealConductor, type RealConductor } from "../support/real-conductor/real-conductor.js";
-import { waitFor } from "../support/wait-for.js";
-import { installPacked, repositoryRoot, run, type PackedPackage } from "./support/packed-package.js";
-import { bundle, commonJs, entryPoints, esModule, typeScript, type Consumer } from "./support/programs.js";
+import { installPacked, repositoryRoot, run, type PackedPackage } from "../support/e2e/packed-package.js";
+import { bundle, commonJs, entryPoints, esModule, typeScript, type Consumer } from "../support/e2e/programs.js";
+import { startProcess } from "../support/process/process-harness.js";
+import { startRealConductor, type RealConductor } from "../support/servers/real-conductor/real-conductor.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const MAX_PACKED_BYTES = 300_000;
 const MAX_INSTALLED_PACKAGES = 21;

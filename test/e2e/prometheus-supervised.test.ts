@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { lines, QUICK_STALL, type Supervised, withSupervisor } from "../faults/supervisor/support.js";
-import { waitFor } from "../support/wait-for.js";
-import { freePort, type Prometheus, type Sample, startPrometheus } from "./support/prometheus.js";
+import { freePort, type Prometheus, type Sample, startPrometheus } from "../support/e2e/prometheus.js";
+import { lines, QUICK_STALL, type Supervised, withSupervisor } from "../support/supervisor/with-supervisor.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** A child that hangs delays the answer by a second: a scrape that waits no longer than that would be lost. */
 const SCRAPE_SECONDS = 2;

@@ -3,11 +3,8 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { STUBBORN_WORKFLOW_NAME } from "../../samples/prometheus/workflow.js";
 import { type EmbeddedConductor, startEmbeddedConductor } from "../../src/testing/index.js";
-import { startProcess, type RunningProcess } from "../support/process-harness.js";
-import { waitFor } from "../support/wait-for.js";
-import { type ConductorProxy, type ProxiedRequest, startConductorProxy } from "./support/conductor-proxy.js";
-import { dashboardQueries, readDashboard } from "./support/dashboard.js";
-import { repositoryRoot } from "./support/packed-package.js";
+import { dashboardQueries, readDashboard } from "../support/e2e/dashboard.js";
+import { repositoryRoot } from "../support/e2e/packed-package.js";
 import {
   type Alert,
   findProgram,
@@ -17,7 +14,10 @@ import {
   SAMPLE,
   speedUp,
   startPrometheus,
-} from "./support/prometheus.js";
+} from "../support/e2e/prometheus.js";
+import { type ConductorProxy, type ProxiedRequest, startConductorProxy } from "../support/network/conductor-proxy.js";
+import { startProcess, type RunningProcess } from "../support/process/process-harness.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** The rules' minutes are four seconds here, and Prometheus scrapes each second instead of every 15. */
 const FACTOR = 15;

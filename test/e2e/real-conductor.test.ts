@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { createConductorClient } from "../../src/index.js";
-import { startProcess } from "../support/process-harness.js";
-import { startRealConductor } from "../support/real-conductor/real-conductor.js";
-import { waitFor } from "../support/wait-for.js";
+import { startProcess } from "../support/process/process-harness.js";
+import { startRealConductor } from "../support/servers/real-conductor/real-conductor.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const BOOT_BOUND_MS = 120_000;
-const main = fileURLToPath(new URL("../support/real-conductor/main.ts", import.meta.url));
+const main = fileURLToPath(new URL("../support/servers/real-conductor/main.ts", import.meta.url));
 
 function isAlive(pid: number): boolean {
   try {

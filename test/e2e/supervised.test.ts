@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { expectGoodEnd } from "../faults/supervisor/expect-good-end.js";
-import { superviseWedge } from "../faults/supervisor/wedged.js";
-import { WEDGES } from "../faults/wedge/wedges.js";
-import { startRealConductor } from "../support/real-conductor/real-conductor.js";
+import { startRealConductor } from "../support/servers/real-conductor/real-conductor.js";
+import { expectGoodEnd } from "../support/supervisor/expect-good-end.js";
+import { superviseWedge } from "../support/supervisor/supervise-wedge.js";
+import { WEDGES } from "../support/wedge/wedges.js";
 
 /** The main thread computes, waits in a native call, and turns. */
 const SAMPLED = ["whileTrue", "execSync", "pollNeverEnds"];

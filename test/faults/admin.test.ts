@@ -4,11 +4,11 @@ import { http, HttpResponse } from "msw";
 import { describe, expect, test, type TestContext } from "vitest";
 import { ConfigurationError, defineWorker, TaskHandler, type TaskHandlerOptions } from "../../src/index.js";
 import { startEmbeddedConductor } from "../../src/testing/index.js";
-import { makeTask, startConductorStub } from "../support/conductor-stub.js";
-import { startProcess } from "../support/process-harness.js";
-import { silentLogger } from "../support/runner-world.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
-import { waitFor } from "../support/wait-for.js";
+import { silentLogger } from "../support/log/loggers.js";
+import { startTcpProxy } from "../support/network/tcp-proxy.js";
+import { startProcess } from "../support/process/process-harness.js";
+import { makeTask, startConductorStub } from "../support/servers/conductor-stub.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** What a probe may take, whatever goes on, in ms: Kubernetes gives up after a second by default. */
 const PROBE_BOUND_MS = 1_000;

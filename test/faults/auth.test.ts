@@ -6,9 +6,9 @@ import type { Exchange, HttpRequest } from "../../src/http/exchange.js";
 import { Secret } from "../../src/http/token.js";
 import { createTransport } from "../../src/http/transport.js";
 import { createConductorClient, defineWorker, TaskHandler, type Logger } from "../../src/index.js";
-import { makeTask, startConductorStub, type ServedConductorStub } from "../support/conductor-stub.js";
-import { FakeClock } from "../support/fake-clock.js";
-import { waitFor } from "../support/wait-for.js";
+import { makeTask, startConductorStub, type ServedConductorStub } from "../support/servers/conductor-stub.js";
+import { FakeClock } from "../support/time/fake-clock.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const AUTH = { keyId: "the-key", keySecret: 'hush"hush' };
 const EVERYTHING_SECRET = /hush|t0k3n/;

@@ -4,9 +4,9 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { scan, type ReadAt } from "../../src/runner/journal/scan.js";
 import { startEmbeddedConductor, type EmbeddedConductor } from "../../src/testing/index.js";
-import { startProcess, type RunningProcess } from "../support/process-harness.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { waitFor } from "../support/wait-for.js";
+import { startTcpProxy, type TcpProxy } from "../support/network/tcp-proxy.js";
+import { startProcess, type RunningProcess } from "../support/process/process-harness.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** How often the worker of the second test is killed: `OSTINATO_KILLS`, default 20. */
 const KILLS = Number(process.env.OSTINATO_KILLS ?? 20);

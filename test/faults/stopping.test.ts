@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { defineWorker, TaskHandler } from "../../src/index.js";
-import { makeTask, startConductorStub, type ServedConductorStub } from "../support/conductor-stub.js";
-import { startProcess } from "../support/process-harness.js";
-import { silentLogger } from "../support/runner-world.js";
-import { waitFor } from "../support/wait-for.js";
+import { silentLogger } from "../support/log/loggers.js";
+import { startProcess } from "../support/process/process-harness.js";
+import { makeTask, startConductorStub, type ServedConductorStub } from "../support/servers/conductor-stub.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const task = (inputData: Record<string, unknown> = {}) =>
   makeTask({ taskType: "work", taskDefName: "work", inputData });

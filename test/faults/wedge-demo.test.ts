@@ -2,7 +2,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { terminalSvg } from "../../samples/wedge-demo/svg.js";
-import { startProcess } from "../support/process-harness.js";
+import { startProcess } from "../support/process/process-harness.js";
 
 const main = fileURLToPath(new URL("../../samples/wedge-demo/main.ts", import.meta.url));
 const BOUND_MS = 40_000;

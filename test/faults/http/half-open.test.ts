@@ -2,10 +2,10 @@ import http from "node:http";
 import type net from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { settle } from "../../support/fake-clock.js";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
-import { waitFor } from "../../support/wait-for.js";
-import { get, post, startTransport, summary } from "../../unit/http/support.js";
+import { settle } from "../../support/time/fake-clock.js";
+import { startTcpProxy, type TcpProxy } from "../../support/network/tcp-proxy.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 let server: http.Server;
 let proxy: TcpProxy;

@@ -9,7 +9,7 @@ test("a transport that is idle and was not closed lets the process end", async (
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as net.AddressInfo;
-  const fixture = fileURLToPath(new URL("idle-process.fixture.ts", import.meta.url));
+  const fixture = fileURLToPath(new URL("../../support/faults/idle-process.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", fixture, `http://127.0.0.1:${port}`]);
   let output = "";
   let answeredAtMs = 0;

@@ -1,6 +1,6 @@
 import { test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { withSupervisor } from "./support.js";
+import { withSupervisor } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 test("what a dead process had is ended also by a handler that its successor starts later", () => {
   const script = `

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { lines, withSupervisor, type Supervised } from "./support.js";
+import { lines, withSupervisor, type Supervised } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 /** A process that is stuck ends after 1.3 s: the shortest that its polls of 100 ms allow. */
 const handler = { requestTimeoutMs: 200, stallTimeoutSeconds: 1.3 };

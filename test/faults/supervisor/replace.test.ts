@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, QUICK_STALL, withSupervisor } from "./support.js";
+import { isAlive, lines, QUICK_STALL, withSupervisor } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 test("a process that crashes is replaced within a second, its task fails and is run again, and work goes on", () =>
   withSupervisor({ args: ["--processes", "2"], retryCount: 1 }, async ({ conductor, primary, task, ready }) => {

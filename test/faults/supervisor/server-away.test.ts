@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, withSupervisor, type Supervised } from "./support.js";
+import { isAlive, lines, withSupervisor, type Supervised } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 const AN_HOUR_MS = 3_600_000;
 /** From the server's return until each task of a process that ended meanwhile runs again, in ms. */

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import type { UpdateReceived } from "../../../src/testing/index.js";
-import { waitFor } from "../../support/wait-for.js";
 import {
   canMakeTerminals,
   canUnshare,
@@ -8,7 +7,8 @@ import {
   withSupervisor,
   type Supervised,
   type SupervisedOptions,
-} from "./support.js";
+} from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 if (!canMakeTerminals) console.warn("NOT RUN: some tests of signals need `script` of util-linux");
 

@@ -1,6 +1,13 @@
 import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, QUICK_STALL, WORKER, withSupervisor, type Supervised } from "./support.js";
+import {
+  isAlive,
+  lines,
+  QUICK_STALL,
+  WORKER,
+  withSupervisor,
+  type Supervised,
+} from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 /** From the moment a process is stuck until its own watchdog has ended it, in ms. */
 const ENDED_MS = QUICK_STALL.stallTimeoutSeconds * 1_000 + 3_000;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, WORKER, withSupervisor } from "./support.js";
+import { isAlive, lines, WORKER, withSupervisor } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 test("SIGTERM with tasks in flight in two processes: each is finished, exit 0", () =>
   withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {

@@ -1,10 +1,10 @@
 import { appendFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import type { EmbeddedConductor } from "../../../src/testing/index.js";
-import { WEDGES, type Wedge } from "../wedge/wedges.js";
-import { startServer } from "../wedge/worker-process.js";
-import { expectGoodEnd } from "./expect-good-end.js";
-import { superviseWedge, type WedgeStory } from "./wedged.js";
+import { expectGoodEnd } from "../../support/supervisor/expect-good-end.js";
+import { superviseWedge, type WedgeStory } from "../../support/supervisor/supervise-wedge.js";
+import { WEDGES, type Wedge } from "../../support/wedge/wedges.js";
+import { startServer } from "../../support/wedge/worker-process.js";
 
 // `OSTINATO_WEDGES=all`: each of them; else one of each kind. `OSTINATO_WEDGE_TIMES`: a file that gets a line for each.
 const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { startProcess } from "../../support/process-harness.js";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { codeOf, ended } from "./worker-process.js";
+import { startProcess } from "../../support/process/process-harness.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { codeOf, ended } from "../../support/wedge/worker-process.js";
 
 const processes = useWorkerProcess();
 

@@ -1,9 +1,9 @@
 import { WebSocket } from "undici";
 import { expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
-import type { RunningProcess } from "../../support/process-harness.js";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { ended, newTaskType, startWorker, type TaskType } from "./worker-process.js";
+import type { RunningProcess } from "../../support/process/process-harness.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { ended, newTaskType, startWorker, type TaskType } from "../../support/wedge/worker-process.js";
 
 /** Three stall timeouts of the program. */
 const LONG_MS = 4_000;

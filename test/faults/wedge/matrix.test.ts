@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { WEDGES } from "./wedges.js";
-import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "./worker-process.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { WEDGES } from "../../support/wedge/wedges.js";
+import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "../../support/wedge/worker-process.js";
 
 // `OSTINATO_WEDGES=all`: each of them; else one of each kind. `OSTINATO_WEDGE_TIMES`: a file that gets a line for each.
 const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { stallLines, stuckAt, PROGRAM, STALL_MS } from "./worker-process.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { stallLines, stuckAt, PROGRAM, STALL_MS } from "../../support/wedge/worker-process.js";
 
 // As in a container without an init: signals to oneself do nothing there.
 const UNSHARE = ["--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -17,7 +17,7 @@ test.runIf(mayUnshare).each([
   ["noTimers", "turning"],
 ])("%s as PID 1 ends with 70", async (wedge, mainThread) => {
   const type = await processes.newTaskType();
-  const script = fileURLToPath(new URL("launch.mjs", import.meta.url));
+  const script = fileURLToPath(new URL("../../support/wedge/launch.mjs", import.meta.url));
   const worker = processes.start(type, { wedge, script, args: ["unshare", ...UNSHARE, process.execPath, PROGRAM] });
   await type.schedule("wedge");
   const since = await stuckAt(worker);

@@ -4,9 +4,9 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { startProcess, type RunningProcess } from "../../support/process-harness.js";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { stallLines, PROGRAM, type WorkerSetup } from "./worker-process.js";
+import { startProcess, type RunningProcess } from "../../support/process/process-harness.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { stallLines, PROGRAM, type WorkerSetup } from "../../support/wedge/worker-process.js";
 
 const processes = useWorkerProcess();
 
@@ -105,7 +105,7 @@ test("a pipe that is full, and that nobody reads, does not keep the process", as
 });
 
 test("the stack is of the sources that were written, not of what they were compiled to", async () => {
-  const script = fileURLToPath(new URL("program-typed.ts", import.meta.url));
+  const script = fileURLToPath(new URL("../../support/wedge/program-typed.ts", import.meta.url));
   const child = await startWedged({ script });
   expect(await child.waitForExit()).toEqual({ code: 70, signal: null });
   const line =

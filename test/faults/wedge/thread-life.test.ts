@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { startProcess, type RunningProcess } from "../../support/process-harness.js";
-import { useWorkerProcess } from "./use-worker-process.js";
-import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "./worker-process.js";
+import { startProcess, type RunningProcess } from "../../support/process/process-harness.js";
+import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
+import { codeOf, ended, stallLines, stuckAt, STALL_MS } from "../../support/wedge/worker-process.js";
 
 const processes = useWorkerProcess();
 

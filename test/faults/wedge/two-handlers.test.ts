@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
-import { startProcess } from "../../support/process-harness.js";
+import { startProcess } from "../../support/process/process-harness.js";
 
 const SOURCE = `
   import { defineWorker, TaskHandler } from "ostinato";

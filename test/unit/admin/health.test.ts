@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { judgeLiveness, judgeReadiness, seconds } from "../../../src/admin/health.js";
-import { handlerStatus, runner } from "./status.js";
+import { handlerStatus, runner } from "../../support/unit/admin.js";
 
 const STALL_MS = 300_000;
 

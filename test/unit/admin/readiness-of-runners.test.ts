@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { judgeReadiness } from "../../../src/admin/health.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 const judge = ({ group }: ReturnType<typeof createWorld>) => judgeReadiness({ state: "running", ...group.status });
 

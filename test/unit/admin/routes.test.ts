@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createRoutes } from "../../../src/admin/routes.js";
 import { createScraper } from "../../../src/admin/scrape.js";
 import type { MetricsRegistry } from "../../../src/metrics/registry.js";
-import { handlerStatus, runner } from "./status.js";
+import { handlerStatus, runner } from "../../support/unit/admin.js";
 
 const STALL_MS = 300_000;
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { startProcess } from "../../support/process-harness.js";
+import { startProcess } from "../../support/process/process-harness.js";
 
 const script = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 

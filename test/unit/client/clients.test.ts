@@ -4,8 +4,8 @@ import { TaskClient } from "../../../src/client/task-client.js";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
 import { createTaskApi } from "../../../src/conductor/task-api.js";
 import type { Exchange } from "../../../src/http/exchange.js";
-import { makeTask } from "../../support/conductor-stub.js";
-import { answer, fakeTransport, html, json } from "../conductor/support.js";
+import { makeTask } from "../../support/servers/conductor-stub.js";
+import { answer, fakeTransport, html, json } from "../../support/unit/conductor.js";
 
 const malformed = { code: "MALFORMED_RESPONSE" };
 

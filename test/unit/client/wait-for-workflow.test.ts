@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
 import type { ConductorError } from "../../../src/conductor/errors.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
-import { FakeClock, settle } from "../../support/fake-clock.js";
+import { FakeClock, settle } from "../../support/time/fake-clock.js";
 
 const answered = (status: number, value?: unknown): Exchange => ({
   kind: "answered",

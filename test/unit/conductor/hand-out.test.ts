@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { asHandOut } from "../../../src/conductor/hand-out.js";
-import { makeTask } from "../../support/conductor-stub.js";
+import { makeTask } from "../../support/servers/conductor-stub.js";
 
 const ids = { taskId: "a", workflowInstanceId: "wf" };
 

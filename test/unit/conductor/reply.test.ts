@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseJson, toReply, valueOf } from "../../../src/conductor/reply.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
-import { answer, html, json } from "./support.js";
+import { answer, html, json } from "../../support/unit/conductor.js";
 
 const request: HttpRequest = {
   lane: "main",

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { createTaskApi } from "../../../src/conductor/task-api.js";
 import type { Exchange } from "../../../src/http/exchange.js";
-import { makeTask } from "../../support/conductor-stub.js";
-import { answer, fakeTransport, html, json } from "./support.js";
+import { makeTask } from "../../support/servers/conductor-stub.js";
+import { answer, fakeTransport, html, json } from "../../support/unit/conductor.js";
 
 function setUp(...answers: readonly Exchange[]) {
   const { transport, requests } = fakeTransport(...answers);

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import type { ConfigurationError } from "../../../src/base/errors.js";
 import { createConductorClient } from "../../../src/client/conductor-client.js";
-import { problemsWith, resolve } from "./support.js";
+import { problemsWith, resolve } from "../../support/unit/config.js";
 
 const KEY = "CONDUCTOR_AUTH_KEY";
 const SECRET = "CONDUCTOR_AUTH_SECRET";

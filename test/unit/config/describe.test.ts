@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { describeHandler, describeWorker } from "../../../src/config/describe.js";
 import type { WorkerOptions } from "../../../src/worker/define-worker.js";
-import { resolve, resolveGreet } from "./support.js";
+import { resolve, resolveGreet } from "../../support/unit/config.js";
 
 it("says on one line what a worker was resolved to and from where", () => {
   expect(

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { problemsOf, resolve, resolveGreet, worker, type Environment } from "./support.js";
+import { problemsOf, resolve, resolveGreet, worker, type Environment } from "../../support/unit/config.js";
 
 describe("precedence of a worker's property", () => {
   const levels = [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { defineWorker, type WorkerOptions } from "../../../src/worker/define-worker.js";
-import { problemsOf, resolve, resolveGreet, worker } from "./support.js";
+import { problemsOf, resolve, resolveGreet, worker } from "../../support/unit/config.js";
 
 const VARIABLE = "CONDUCTOR_WORKER_GREET_REGISTER_TASK_DEF";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseServerUrl } from "../../../src/config/server-url.js";
-import { problemsWith, resolve } from "./support.js";
+import { problemsWith, resolve } from "../../support/unit/config.js";
 
 describe("the server's address", () => {
   it.each([

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Task } from "../../../src/conductor/types.js";
 import type { WorkerOptions } from "../../../src/worker/define-worker.js";
-import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "./support.js";
+import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../support/unit/config.js";
 
 const execute = async () => ({ status: "COMPLETED" as const });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "./support.js";
+import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../support/unit/config.js";
 
 const inEnv = (prop: string, value: string) =>
   problemsOf({ workers: [worker()] }, { [`CONDUCTOR_WORKER_GREET_${prop}`]: value });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FOREIGN_PROPS, WORKER_PROPS } from "../../../src/config/env-names.js";
 import { nearest } from "../../../src/config/nearest.js";
-import { resolve, worker } from "./support.js";
+import { resolve, worker } from "../../support/unit/config.js";
 
 const warningsOf = (env: Record<string, string>, names = ["greet"]) =>
   resolve({ workers: names.map((name) => worker(name)) }, env).warnings;

@@ -1,9 +1,9 @@
 import { http, HttpResponse } from "msw";
 import { expect, onTestFinished, test } from "vitest";
 import { defineWorker, TaskHandler } from "../../../src/index.js";
-import { makeTask, startConductorStub } from "../../support/conductor-stub.js";
-import { silentLogger } from "../../support/runner-world.js";
-import { waitFor } from "../../support/wait-for.js";
+import { silentLogger } from "../../support/log/loggers.js";
+import { makeTask, startConductorStub } from "../../support/servers/conductor-stub.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 /** A worker that wants its definition registered, and a server whose metadata endpoints a test answers for. */
 async function setUp(answer: (request: Request) => Response | Promise<Response>) {

@@ -10,7 +10,7 @@ import {
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
 import type { Logger } from "../../../src/log/logger.js";
 import { createRepeatLog } from "../../../src/log/repeat-log.js";
-import { FakeClock, settle } from "../../support/fake-clock.js";
+import { FakeClock, settle } from "../../support/time/fake-clock.js";
 
 const answered = (status: number, value?: unknown): Exchange => ({
   kind: "answered",

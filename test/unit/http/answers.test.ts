@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 
 import { ConfigurationError } from "../../../src/base/errors.js";
 import { createTransport } from "../../../src/http/transport.js";
-import { FakeClock } from "../../support/fake-clock.js";
-import { waitFor } from "../../support/wait-for.js";
-import { answer, get, post, startRawServer, startTransport, summary } from "./support.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { answer, startRawServer } from "../../support/servers/raw-server.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 test("a GET and a POST go out as they should, below the path of the base URL", async () => {
   const server = await startRawServer(({ socket }) => socket.write(answer('{"a":1}')));

@@ -1,9 +1,10 @@
 import type net from "node:net";
 import { expect, test } from "vitest";
 
-import { FakeClock } from "../../support/fake-clock.js";
-import { waitFor } from "../../support/wait-for.js";
-import { answer, get, post, startRawServer, startTransport, summary, type RawRequest } from "./support.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { answer, startRawServer, type RawRequest } from "../../support/servers/raw-server.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 const onlyHeld = ({ socket, line }: RawRequest) => {
   if (!line.endsWith("/held")) socket.write(answer("ok"));

@@ -2,9 +2,10 @@ import net from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { Exchange } from "../../../src/http/exchange.js";
-import { FakeClock, settle } from "../../support/fake-clock.js";
-import { waitFor } from "../../support/wait-for.js";
-import { answer, get, post, startRawServer, startTransport, summary } from "./support.js";
+import { FakeClock, settle } from "../../support/time/fake-clock.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { answer, startRawServer } from "../../support/servers/raw-server.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 /** Settled or not, without waiting. */
 async function peek(promise: Promise<Exchange>): Promise<string> {

@@ -1,8 +1,9 @@
 import net from "node:net";
 import { expect, test } from "vitest";
 
-import { waitFor } from "../../support/wait-for.js";
-import { answer, get, post, startRawServer, startTransport, summary } from "./support.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { answer, startRawServer } from "../../support/servers/raw-server.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 /** A port of 127.0.0.1 on which nobody listens. */
 async function freePort(): Promise<number> {

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 
 import type { HttpRequest } from "../../../src/http/exchange.js";
-import { FakeClock } from "../../support/fake-clock.js";
-import { answer, get, post, startRawServer, startTransport, summary } from "./support.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+import { answer, startRawServer } from "../../support/servers/raw-server.js";
+import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, "5" as unknown as number, undefined as unknown as number])(
   "deadlineMs %j",

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Exchange, HttpRequest, Transport } from "../../../src/http/exchange.js";
 import { observed } from "../../../src/http/observed-transport.js";
-import { FakeClock } from "../../support/fake-clock.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
 
 const request = (path: string): HttpRequest => ({
   lane: "main",

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { authenticated } from "../../../src/http/authenticated-transport.js";
 import type { Exchange, HttpRequest, Transport } from "../../../src/http/exchange.js";
 import { asTokenFailure, redactor, Secret, type TokenEvent } from "../../../src/http/token.js";
-import { FakeClock, settle } from "../../support/fake-clock.js";
-import { get } from "./support.js";
+import { FakeClock, settle } from "../../support/time/fake-clock.js";
+import { get } from "../../support/unit/http.js";
 
 const SECRET = 's3cr3t"&ü';
 

@@ -7,7 +7,7 @@ import { BoundedValues, exceptionName, sanitised } from "../../../src/metrics/la
 import { attachMetrics } from "../../../src/metrics/metrics.js";
 import { ErrorSeries } from "../../../src/metrics/series.js";
 import { NonRetryableError } from "../../../src/worker/errors.js";
-import { createSource, IDS, linesOf } from "./support.js";
+import { createSource, IDS, linesOf } from "../../support/unit/metrics.js";
 
 class PaymentError extends Error {}
 const request = { method: "GET", pathTemplate: "/tasks/{taskId}", retryable: true } as const;

@@ -4,7 +4,7 @@ import { ConductorError } from "../../../src/conductor/errors.js";
 import { CATALOG, type MetricName } from "../../../src/metrics/catalog.js";
 import { createClientMetrics } from "../../../src/metrics/client-metrics.js";
 import { attachMetrics, type Metrics } from "../../../src/metrics/metrics.js";
-import { createSource, IDS, linesOf, runnerStatus } from "./support.js";
+import { createSource, IDS, linesOf, runnerStatus } from "../../support/unit/metrics.js";
 
 type Source = ReturnType<typeof createSource>;
 

@@ -9,9 +9,10 @@ import {
 } from "../../../src/index.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
 import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/testing/index.js";
-import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
-import { waitFor } from "../../support/wait-for.js";
-import { linesOf } from "./support.js";
+import { silentLogger } from "../../support/log/loggers.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { linesOf } from "../../support/unit/metrics.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 let conductor: EmbeddedConductor;
 beforeEach(async () => {

@@ -2,7 +2,7 @@ import { AggregatorRegistry, Counter, register, Registry, type OpenMetricsConten
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import { ConfigurationError } from "../../../src/base/errors.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
-import { createSource, IDS, linesOf, loadOtherCopy, runnerStatus } from "./support.js";
+import { createSource, IDS, linesOf, loadOtherCopy, runnerStatus } from "../../support/unit/metrics.js";
 
 type Source = ReturnType<typeof createSource>;
 const execute = ({ events }: Source, durationMs: number) => {

@@ -2,8 +2,8 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { namesOf } from "../../../src/metrics/catalog.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
-import { FakeClock } from "../../support/fake-clock.js";
-import { createSource, IDS, linesOf, runnerStatus } from "./support.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+import { createSource, IDS, linesOf, runnerStatus } from "../../support/unit/metrics.js";
 
 test("gauges add up amounts of several handlers, take the largest age, and go with the last of them", async () => {
   const registry = new Registry();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { TaskStoppingError } from "../../../src/worker/errors.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
-import { createScriptedWorld, drain, never, parse, record } from "./support.js";
+import { createScriptedWorld, drain, never, parse, record } from "../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 test("an idle worker stops as soon as its poll has returned", async () => {
   const world = createWorld([workerConfig("t", () => ({}))]);

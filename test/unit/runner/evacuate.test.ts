@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
-import { createScriptedWorld, never, record } from "./support.js";
+import { createScriptedWorld, never, record } from "../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 type World = ReturnType<typeof createWorld>;
 

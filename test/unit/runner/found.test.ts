@@ -6,9 +6,8 @@ import { failureVerdict } from "../../../src/runner/gate/verdict.js";
 import { returned, returnedTaskResult, threw, type Outcome } from "../../../src/runner/outcome.js";
 import { toParcel } from "../../../src/runner/parcel.js";
 import { inProgress } from "../../../src/worker/in-progress.js";
-import { makeTask } from "../../support/conductor-stub.js";
-import { FakeClock } from "../../support/fake-clock.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import { makeTask } from "../../support/servers/conductor-stub.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
 import {
   answered,
   createScriptedWorld,
@@ -20,7 +19,8 @@ import {
   parse,
   record,
   refused,
-} from "./support.js";
+} from "../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 const parcelOf = (outcome: Outcome) => {
   if (outcome.kind !== "completed" && outcome.kind !== "failed") throw new Error(`no result: ${outcome.kind}`);

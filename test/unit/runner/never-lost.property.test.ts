@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { inProgress } from "../../../src/worker/in-progress.js";
-import type { Fate } from "../../support/model-server.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import type { Fate } from "../../support/servers/model-server.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 /** What the function does with a task; the number is how long it takes, in ms. */
 type Behaviour =

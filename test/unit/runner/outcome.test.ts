@@ -4,9 +4,9 @@ import { returned, returnedTaskResult, threw, type Outcome } from "../../../src/
 import { MAX_RESULT_BYTES, plainFailure, toHandBack, toParcel } from "../../../src/runner/parcel.js";
 import { NonRetryableError } from "../../../src/worker/errors.js";
 import { inProgress } from "../../../src/worker/in-progress.js";
-import { FakeClock } from "../../support/fake-clock.js";
-import { silentLogger } from "../../support/runner-world.js";
-import { entryOf, parse } from "./support.js";
+import { silentLogger } from "../../support/log/loggers.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+import { entryOf, parse } from "../../support/unit/runner.js";
 
 function resultOf(outcome: Outcome, entry = entryOf()) {
   if (outcome.kind !== "completed" && outcome.kind !== "failed") throw new Error(`no result: ${outcome.kind}`);

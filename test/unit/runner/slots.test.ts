@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Slots } from "../../../src/runner/slots.js";
-import { settle } from "../../support/fake-clock.js";
+import { settle } from "../../support/time/fake-clock.js";
 
 function work() {
   let end = (): void => undefined;

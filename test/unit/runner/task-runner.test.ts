@@ -1,7 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { BOARD_LAYOUT, createHeartbeatBoard } from "../../../src/liveness/board.js";
-import { createWorld, silentLogger, workerConfig } from "../../support/runner-world.js";
-import { answered, createScriptedWorld, drain, handOut, never, parse, record, refused } from "./support.js";
+import { silentLogger } from "../../support/log/loggers.js";
+import {
+  answered,
+  createScriptedWorld,
+  drain,
+  handOut,
+  never,
+  parse,
+  record,
+  refused,
+} from "../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 /** A server that gives the scripted answers to polls, one after the other, then holds them empty. */
 function createPollWorld(

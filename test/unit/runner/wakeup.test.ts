@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { Wakeup } from "../../../src/runner/wakeup.js";
-import { FakeClock } from "../../support/fake-clock.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
 
 function setUp() {
   const clock = new FakeClock();

@@ -7,7 +7,7 @@ import {
   type EmbeddedConductorOptions,
   startEmbeddedConductor,
 } from "../../../src/testing/index.js";
-import { HandClock } from "./hand-clock.js";
+import { HandClock } from "../../support/time/hand-clock.js";
 
 describe("an embedded Conductor", () => {
   const started: EmbeddedConductor[] = [];

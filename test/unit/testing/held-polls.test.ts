@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createPolling, type QueueKind } from "../../../src/testing/engine/held-polls.js";
 import { TaskQueue } from "../../../src/testing/engine/queue.js";
 import { Timeline } from "../../../src/testing/engine/timeline.js";
-import { HandClock } from "./hand-clock.js";
+import { HandClock } from "../../support/time/hand-clock.js";
 
 function world(kind: QueueKind) {
   const clock = new HandClock();

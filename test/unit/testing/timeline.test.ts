@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Timeline } from "../../../src/testing/engine/timeline.js";
-import { HandClock } from "./hand-clock.js";
+import { HandClock } from "../../support/time/hand-clock.js";
 
 describe("the timeline", () => {
   it("rings alarms when the clock gets there, in order", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import type { ModelServer } from "../../../support/model-server.js";
-import { createWorld, silentLogger, workerConfig } from "../../../support/runner-world.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import type { ModelServer } from "../../../support/servers/model-server.js";
 import {
   answered,
   createScriptedWorld,
@@ -12,7 +12,8 @@ import {
   parse,
   record,
   refused,
-} from "../support.js";
+} from "../../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 function pushMany(server: ModelServer, count: number, from = 0): void {
   for (let i = from; i < from + count; i += 1) server.push(`a${i}`, "t");

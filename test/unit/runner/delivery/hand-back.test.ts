@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Reply } from "../../../../src/conductor/reply.js";
 import { inProgress } from "../../../../src/worker/in-progress.js";
-import { workerConfig } from "../../../support/runner-world.js";
 import {
   createScriptedWorld,
   drain,
@@ -13,7 +12,8 @@ import {
   record,
   refused,
   unreachable,
-} from "../support.js";
+} from "../../../support/unit/runner.js";
+import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** A world whose function gives its task back; the server's replies to that come one after the other, then all is well. */
 function createHandBackWorld(replies: readonly (Reply<true> & { kind: Exclude<Reply<true>["kind"], "answered"> })[]) {

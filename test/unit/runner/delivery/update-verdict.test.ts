@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isPoisonous, judgeUpdate } from "../../../../src/runner/delivery/update-verdict.js";
-import { answered, failed, handOut, lostAnswer, nonsense, refused, unreachable } from "../support.js";
+import { answered, failed, handOut, lostAnswer, nonsense, refused, unreachable } from "../../../support/unit/runner.js";
 
 test("an acknowledgement may carry the next task", () => {
   const next = handOut();

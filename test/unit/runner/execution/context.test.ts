@@ -2,9 +2,9 @@ import { describe, expect, test, vi } from "vitest";
 import { TaskContextImpl } from "../../../../src/runner/execution/context.js";
 import { joinLogs } from "../../../../src/runner/task-log.js";
 import { TaskDeadlineError, TaskStoppingError } from "../../../../src/worker/errors.js";
-import { FakeClock } from "../../../support/fake-clock.js";
-import { silentLogger } from "../../../support/runner-world.js";
-import { entryOf } from "../support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import { FakeClock } from "../../../support/time/fake-clock.js";
+import { entryOf } from "../../../support/unit/runner.js";
 
 function setUp(log = silentLogger) {
   const clock = new FakeClock();

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Task } from "../../../../src/conductor/types.js";
 import type { WorkerConfig } from "../../../../src/config/types.js";
 import type { Execute } from "../../../../src/worker/define-worker.js";
-import { createWorld, workerConfig } from "../../../support/runner-world.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 /** Runs ten tasks: some come together, some one with the result of the other. */
 async function runTen(execute: Execute<Record<string, unknown>, unknown>, options: Partial<WorkerConfig> = {}) {

@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
-import { createWorld, workerConfig } from "../../../support/runner-world.js";
-import { answered, createScriptedWorld, drain, handOut, parse, record, type World } from "../support.js";
+import {
+  answered,
+  createScriptedWorld,
+  drain,
+  handOut,
+  parse,
+  record,
+  type World,
+} from "../../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const EXTERNAL = { externalInputPayloadStoragePath: "task/input/4711.json" };
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inProgress } from "../../../../src/worker/in-progress.js";
-import { createWorld, workerConfig } from "../../../support/runner-world.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 // The server carries out a lease extension by reading the task and writing it back: a result that arrives in between is
 // undone, although both were answered 200.

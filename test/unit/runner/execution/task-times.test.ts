@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { definitionOf, marginMs, pollTimeoutIsOver, taskTimes } from "../../../../src/runner/execution/task-times.js";
-import { makeTask, type TaskOverrides } from "../../../support/conductor-stub.js";
+import { makeTask, type TaskOverrides } from "../../../support/servers/conductor-stub.js";
 
 const HOUR_MS = 3_600_000;
 const times = (overrides: TaskOverrides, executionTimeoutMs?: number) =>

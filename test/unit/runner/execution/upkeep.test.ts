@@ -2,8 +2,18 @@ import { describe, expect, test } from "vitest";
 import type { TaskStatus } from "../../../../src/conductor/types.js";
 import type { WorkerConfig } from "../../../../src/config/types.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../../../src/worker/errors.js";
-import { silentLogger, workerConfig } from "../../../support/runner-world.js";
-import { answered, createScriptedWorld, failed, never, parse, record, refused, type Script } from "../support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import {
+  answered,
+  createScriptedWorld,
+  failed,
+  never,
+  parse,
+  record,
+  refused,
+  type Script,
+} from "../../../support/unit/runner.js";
+import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** One task whose function takes `ms`; `extendedAt` has the times, since the task came, of its lease extensions. */
 function createLeaseWorld(ms: number, worker: Partial<WorkerConfig>, more: Partial<ReturnType<Script>> = {}) {

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ServerGate, type Permit } from "../../../../src/runner/gate/server-gate.js";
 import { failureVerdict } from "../../../../src/runner/gate/verdict.js";
-import { FakeClock } from "../../../support/fake-clock.js";
-import { failed, lostAnswer, nonsense, refused, unreachable } from "../support.js";
+import { FakeClock } from "../../../support/time/fake-clock.js";
+import { failed, lostAnswer, nonsense, refused, unreachable } from "../../../support/unit/runner.js";
 
 let clock: FakeClock;
 let gate: ServerGate;

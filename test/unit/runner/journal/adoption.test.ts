@@ -18,9 +18,17 @@ import { END_LINE } from "../../../../src/runner/journal/format.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { DeadOwner } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
-import { startProcess } from "../../../support/process-harness.js";
-import { silentLogger } from "../../../support/runner-world.js";
-import { headerOf, journalBytes, keep, liveTasks, MemorySink, openJournal, temporaryFolder } from "./support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import { startProcess } from "../../../support/process/process-harness.js";
+import {
+  headerOf,
+  journalBytes,
+  keep,
+  liveTasks,
+  MemorySink,
+  openJournal,
+  temporaryFolder,
+} from "../../../support/unit/journal.js";
 
 const isRoot = process.geteuid?.() === 0;
 const DEAD = "4999999-00000000dead.journal";

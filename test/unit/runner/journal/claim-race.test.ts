@@ -2,8 +2,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { startProcess, type RunningProcess } from "../../../support/process-harness.js";
-import { headerOf, journalBytes, temporaryFolder } from "./support.js";
+import { startProcess, type RunningProcess } from "../../../support/process/process-harness.js";
+import { headerOf, journalBytes, temporaryFolder } from "../../../support/unit/journal.js";
 
 const ROUNDS = 20;
 const PROCESSES = 2;
@@ -11,7 +11,7 @@ const FILES = 5;
 const RESULTS = 3;
 
 test("of processes that start at once, exactly one takes over each file", async () => {
-  const script = fileURLToPath(new URL("claim-race.fixture.ts", import.meta.url));
+  const script = fileURLToPath(new URL("../../../support/unit/journal-racer.ts", import.meta.url));
   const racers: RunningProcess[] = Array.from({ length: PROCESSES }, () => startProcess({ script }));
   try {
     await Promise.all(racers.map((racer) => racer.waitForLine(/^ready$/, 30_000)));

@@ -6,8 +6,15 @@ import type { Task } from "../../../../src/conductor/types.js";
 import type { InFlightTask } from "../../../../src/runner/in-flight.js";
 import type { KeptResult, LegacyResult, LegacySink } from "../../../../src/runner/journal/keeper.js";
 import type { Parcel } from "../../../../src/runner/parcel.js";
-import { makeTask } from "../../../support/conductor-stub.js";
-import { workerConfig } from "../../../support/runner-world.js";
+import { makeTask } from "../../../support/servers/conductor-stub.js";
+import {
+  headerOf,
+  journalBytes,
+  liveIn,
+  openJournal,
+  parcelOf,
+  temporaryFolder,
+} from "../../../support/unit/journal.js";
 import {
   answered,
   createScriptedWorld,
@@ -18,8 +25,8 @@ import {
   record,
   refused,
   type Script,
-} from "../support.js";
-import { headerOf, journalBytes, liveIn, openJournal, parcelOf, temporaryFolder } from "./support.js";
+} from "../../../support/unit/runner.js";
+import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** Remembers what is kept and what has left, in the order of things. */
 class MemoryJournal {

@@ -12,7 +12,7 @@ import {
   type ResultMeta,
 } from "../../../../src/runner/journal/format.js";
 import { scan } from "../../../../src/runner/journal/scan.js";
-import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "./support.js";
+import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "../../../support/unit/journal.js";
 
 const output = fc.jsonValue({ maxDepth: 1, noUnicodeString: false });
 const operation = fc.oneof(

@@ -3,8 +3,8 @@ import net from "node:net";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { ConfigurationError, defineWorker, TaskHandler, type TaskHandlerOptions } from "../../../../src/index.js";
-import { silentLogger } from "../../../support/runner-world.js";
-import { temporaryFolder } from "./support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import { temporaryFolder } from "../../../support/unit/journal.js";
 
 /** Nothing listens there. */
 const serverUrl = "http://127.0.0.1:1/api";

@@ -4,7 +4,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { makeFolder } from "../../../../src/runner/journal/make-folder.js";
-import { temporaryFolder } from "./support.js";
+import { temporaryFolder } from "../../../support/unit/journal.js";
 
 test("a folder is made with those above it; one that is there is fine", () => {
   const dir = path.join(temporaryFolder(), "a", "b", "c");

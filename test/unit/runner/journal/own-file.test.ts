@@ -12,9 +12,18 @@ import {
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ConfigurationError } from "../../../../src/base/errors.js";
-import { startProcess } from "../../../support/process-harness.js";
-import { entryOf } from "../support.js";
-import { keep, liveIn, liveTasks, onlyFile, openJournal, parcelOf, scanBytes, temporaryFolder } from "./support.js";
+import { startProcess } from "../../../support/process/process-harness.js";
+import {
+  keep,
+  liveIn,
+  liveTasks,
+  onlyFile,
+  openJournal,
+  parcelOf,
+  scanBytes,
+  temporaryFolder,
+} from "../../../support/unit/journal.js";
+import { entryOf } from "../../../support/unit/runner.js";
 
 const isRoot = process.geteuid?.() === 0;
 const isPosix = process.platform !== "win32";

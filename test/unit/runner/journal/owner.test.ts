@@ -7,8 +7,8 @@ import {
   judgeOwner,
   type ProcessFacts,
 } from "../../../../src/runner/journal/owner.js";
-import { waitFor } from "../../../support/wait-for.js";
-import { NOBODY } from "./support.js";
+import { waitFor } from "../../../support/time/wait-for.js";
+import { NOBODY } from "../../../support/unit/journal.js";
 
 const owner: ProcessFacts = { pid: 7, host: "a", bootId: "boot", pidNamespace: "pid:[1]", startTime: "100" };
 const bare: ProcessFacts = { pid: 7, host: "a", bootId: undefined, pidNamespace: undefined, startTime: undefined };

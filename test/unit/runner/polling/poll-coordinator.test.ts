@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { workerConfig } from "../../../support/runner-world.js";
-import { answered, createScriptedWorld, refused } from "../support.js";
+import { answered, createScriptedWorld, refused } from "../../../support/unit/runner.js";
+import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** Runners of `types` task types against a model whose held polls are counted. */
 function createRationedWorld(

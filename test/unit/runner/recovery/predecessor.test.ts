@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { TaskDef } from "../../../../src/conductor/types.js";
 import type { Predecessor, HeldTask } from "../../../../src/runner/recovery/held-task.js";
-import { createWorld, workerConfig } from "../../../support/runner-world.js";
-import { answered, record, refused } from "../support.js";
+import { answered, record, refused } from "../../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const REASON = "crashed (exit code 3)";
 const FAILED = { status: "FAILED", reasonForIncompletion: `the worker process died: ${REASON}` };

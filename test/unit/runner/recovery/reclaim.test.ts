@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { WorkerConfig } from "../../../../src/config/types.js";
-import { createWorld, silentLogger, workerConfig } from "../../../support/runner-world.js";
-import { answered, createScriptedWorld, lostAnswer, refused, type World } from "../support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import { answered, createScriptedWorld, lostAnswer, refused, type World } from "../../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const RESPONSE_TIMEOUT = { responseTimeoutSeconds: 3600 };
 

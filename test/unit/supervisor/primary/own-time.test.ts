@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inOwnTime } from "../../../../src/supervisor/primary/own-time.js";
-import { FakeClock } from "../../../support/fake-clock.js";
+import { FakeClock } from "../../../support/time/fake-clock.js";
 
 /** A clock whose process can be stopped: time goes on, and what is due meanwhile comes at its end. */
 class StoppableClock extends FakeClock {

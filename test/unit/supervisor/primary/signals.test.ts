@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { obeySignals } from "../../../../src/supervisor/primary/signals.js";
-import { FakeClock } from "../../../support/fake-clock.js";
+import { FakeClock } from "../../../support/time/fake-clock.js";
 
 let clock: FakeClock;
 let orders: string[];

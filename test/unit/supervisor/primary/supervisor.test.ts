@@ -2,8 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 import { safeLogger } from "../../../../src/log/logger.js";
 import type { HeldTask } from "../../../../src/runner/recovery/held-task.js";
 import { judgeLive, judgeReady } from "../../../../src/supervisor/primary/health.js";
-import { silentLogger } from "../../../support/runner-world.js";
-import { createSupervision } from "../support.js";
+import { silentLogger } from "../../../support/log/loggers.js";
+import { createSupervision } from "../../../support/unit/supervisor.js";
 
 const held = (taskId: string, state: HeldTask["state"] = "running"): HeldTask => ({
   taskId,
