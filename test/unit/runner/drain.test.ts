@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { TaskStoppingError } from "../../../src/worker/errors.js";
 import { createScriptedWorld, drain, never, parse, record } from "../../support/unit/runner.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
@@ -220,4 +220,41 @@ test("a worker that was never started can be drained", async () => {
   const world = createWorld([workerConfig("t", () => ({}))]);
   expect(await drain(world)).toMatchObject({ abandoned: 0, leftInFlight: 0 });
   expect(world.clock.pendingTimers).toBe(0);
+});
+
+test("a result whose delivery hangs when the worker stops is recorded before the drain ends", async () => {
+  const world = createScriptedWorld([workerConfig("t", () => ({ precious: 1 }))], () => ({
+    update: never,
+    updateV2: never,
+  }));
+  const undeliverable = record(world, "taskUndeliverable");
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(1_000);
+  const report = await drain(world, 1_000);
+  expect(undeliverable).toMatchObject([{ taskId: "a", result: { outputData: { precious: 1 } } }]);
+  expect(report.leftInFlight).toBe(0);
+});
+
+test("a started task whose workflow says retryCount 0 is failed at the drain deadline, not handed back", async () => {
+  const world = createWorld([workerConfig("t", () => never())]);
+  world.group.start();
+  world.server.push("a", "t", { retryCount: 3 });
+  world.server.tasks.get("a")!.task.workflowTask!.retryCount = 0;
+  await world.clock.advanceAsync(1_000);
+  await drain(world, 1_000);
+  expect(world.server.count("FAILED")).toBe(1);
+});
+
+test("a second drain cannot lengthen the first", async () => {
+  const world = createWorld([workerConfig("t", () => never())]);
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(1_000);
+  const ended = vi.fn();
+  void world.group.drain(1_000).then(ended);
+  await world.clock.advanceAsync(10);
+  void world.group.drain(60_000).then(ended);
+  await world.clock.advanceAsync(10_000);
+  expect(ended).toHaveBeenCalled();
 });

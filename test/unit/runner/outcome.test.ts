@@ -7,6 +7,7 @@ import { inProgress } from "../../../src/worker/in-progress.js";
 import { silentLogger } from "../../support/log/loggers.js";
 import { FakeClock } from "../../support/time/fake-clock.js";
 import { entryOf, parse } from "../../support/unit/runner.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 function resultOf(outcome: Outcome, entry = entryOf()) {
   if (outcome.kind !== "completed" && outcome.kind !== "failed") throw new Error(`no result: ${outcome.kind}`);
@@ -279,4 +280,67 @@ describe("what goes back to the queue", () => {
     const { status } = toHandBack(entryOf(), { callbackAfterSeconds: 0, output: { n: 1n } }).result;
     expect(status).toBe("FAILED_WITH_TERMINAL_ERROR");
   });
+});
+
+const parcelOf = (outcome: Outcome) => {
+  if (outcome.kind !== "completed" && outcome.kind !== "failed") throw new Error(`no result: ${outcome.kind}`);
+  return parse(toParcel(entryOf(), outcome).body);
+};
+
+const cycle: Record<string, unknown> = {};
+
+cycle.self = cycle;
+
+test.each<[string, Record<string, unknown>]>([
+  ["BigInt", { n: 1n }],
+  ["cycle", cycle],
+])("an inProgress output that cannot be serialised (%s) becomes a terminal failure", async (_name, output) => {
+  const world = createWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 1, output }))]);
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(5_000);
+  expect(world.server.count("FAILED_WITH_TERMINAL_ERROR")).toBe(1);
+});
+
+test.each([
+  ["a Date", new Date(0)],
+  ["an object whose toJSON gives a string", { toJSON: () => "text" }],
+  ["an object whose toJSON gives an array", { toJSON: () => [1] }],
+  ["a boxed string", Object("text") as object],
+])("%s as the output reaches the server as an object", (_name, value) => {
+  const { outputData, status } = parcelOf(returned(value));
+  if (status === "COMPLETED") expect(outputData).toBeTypeOf("object");
+  if (status === "COMPLETED") expect(Array.isArray(outputData)).toBe(false);
+});
+
+test.each([new Error("no"), 42, { code: 1 }, true])(
+  "a reasonForIncompletion that is no text (%s) does not cost the status",
+  (reasonForIncompletion) => {
+    const result = parcelOf(returnedTaskResult({ status: "FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion }));
+    expect(result.status).toBe("FAILED_WITH_TERMINAL_ERROR");
+    expect(result.reasonForIncompletion).toBeTypeOf("string");
+  },
+);
+
+test.each([undefined, 42])("an error without a message, and with the name %s, still has a reason", (name) => {
+  const error = Object.defineProperty(new Error(""), "name", { value: name });
+  expect(parcelOf(threw(error)).reasonForIncompletion).toBeTypeOf("string");
+});
+
+test("log lines of the official shape that are no objects do not cost the result", () => {
+  const logs = Array.from({ length: 11 }, () => null);
+  expect(parcelOf(returnedTaskResult({ status: "COMPLETED", outputData: { a: 1 }, logs })).status).toBe("COMPLETED");
+});
+
+test("an output whose toJSON throws is a terminal failure, as any that cannot be serialised", async () => {
+  const output = {
+    toJSON: () => {
+      throw new Error("no");
+    },
+  };
+  const world = createWorld([workerConfig("t", () => output)]);
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(1_000);
+  expect(world.server.updates).toMatchObject([{ status: "FAILED_WITH_TERMINAL_ERROR" }]);
 });

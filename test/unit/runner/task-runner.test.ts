@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { BOARD_LAYOUT, createHeartbeatBoard } from "../../../src/liveness/board.js";
 import { silentLogger } from "../../support/log/loggers.js";
 import {
@@ -380,4 +380,59 @@ test("polls that bring nothing but tasks without ids fail: said once, and seen i
   expect(lines.length).toBeLessThan(12);
   expect(world.group.status.runners[0]!.lastPollAgoMs).toBeUndefined();
   expect(world.group.status.runners[0]!.pollsFailing?.forMs).toBeGreaterThan(590_000);
+});
+
+test("one task type that the server refuses to serve does not slow the others", async () => {
+  const world = createScriptedWorld(
+    [workerConfig("secret", () => ({})), workerConfig("t", () => ({}), { concurrency: 1 })],
+    (model) => ({
+      pollBatch: async (request) => {
+        if (request.taskType !== "secret") return model.pollBatch(request);
+        await world.sleep(1);
+        return refused(403, "no access to this task type");
+      },
+    }),
+  );
+  world.group.start();
+  await world.clock.advanceAsync(60_000);
+  for (let i = 0; i < 50; i += 1) world.server.push(`a${i}`, "t");
+  await world.clock.advanceAsync(5_000);
+  expect(world.server.count("COMPLETED")).toBe(50);
+});
+
+test("one task type in two domains: the success of one does not end the trouble of the other", async () => {
+  const info = vi.fn();
+  const log = { debug: () => {}, info, warn: () => {}, error: () => {} };
+  const world = createScriptedWorld(
+    [workerConfig("t", () => ({}), { domain: "a" }), workerConfig("t", () => ({}), { domain: "b" })],
+    (model) => ({
+      pollBatch: async (request) => {
+        if (request.domain === "b") return model.pollBatch(request);
+        await world.sleep(1);
+        return refused(500, "boom");
+      },
+    }),
+    { log },
+  );
+  world.group.start();
+  await world.clock.advanceAsync(30_000);
+  expect(info).not.toHaveBeenCalled();
+});
+
+test("a queue full of tasks that cannot run is not swallowed faster than they can be reported", async () => {
+  let polls = 0;
+  const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
+    pollBatch: async () => {
+      polls += 1;
+      await world.sleep(1);
+      return answered({ handOuts: [handOut({ taskId: `m${polls}` }, "inputData is no object")], malformed: 0 });
+    },
+    update: async () => {
+      await world.sleep(5_000);
+      return answered<true>(true);
+    },
+  }));
+  world.group.start();
+  await world.clock.advanceAsync(3_000);
+  expect(world.group.status.inFlight).toBeLessThan(100);
 });

@@ -510,3 +510,61 @@ test("looking after results that a late extension may have undone waits for the 
   expect(world.server.count("COMPLETED")).toBe(TASKS);
   expect(world.group.status.inFlight).toBe(0);
 });
+
+test("a proxy's 404 for update-v2 is found out, and does not hold up the others", async () => {
+  let asked = 0;
+  const world = createScriptedWorld([workerConfig("t", () => ({}), { concurrency: 2 })], () => ({
+    updateV2: async () => {
+      asked += 1;
+      await world.sleep(1);
+      return refused(404);
+    },
+  }));
+  for (let i = 0; i < 100; i += 1) world.server.push(`a${i}`, "t");
+  world.group.start();
+  await world.clock.advanceAsync(10_000);
+  expect({ done: world.server.count("COMPLETED"), askedOften: asked > 4 }).toEqual({ done: 100, askedOften: false });
+});
+
+test("while results fill the outbox no task is asked for along with an update", async () => {
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(10), { concurrency: 2 })],
+    (model) => ({
+      // Results of even tasks are not taken, for a reason that does not tell on the server as a whole.
+      update: async (taskId, body) => {
+        if (Number(taskId.slice(1)) % 2 === 1) return model.update(taskId, body);
+        await world.sleep(1);
+        return refused(500, "boom");
+      },
+      updateV2: async (body) => {
+        if (Number(parse(body).taskId.slice(1)) % 2 === 1) return model.updateV2(body);
+        await world.sleep(1);
+        return refused(500, "boom");
+      },
+    }),
+    { outboxLimits: { maxResults: 3, maxBytes: 1e9 } },
+  );
+  for (let i = 0; i < 1_000; i += 1) world.server.push(`a${i}`, "t");
+  world.group.start();
+  let most = 0;
+  for (let i = 0; i < 200; i += 1) {
+    await world.clock.advanceAsync(10);
+    most = Math.max(most, world.group.status.resultsWaiting);
+  }
+  expect(most).toBeLessThanOrEqual(5);
+});
+
+test("a first delivery that fails by a bug of ours does not cost the result", async () => {
+  let attempts = 0;
+  const world = createScriptedWorld([workerConfig("t", () => ({ n: 1 }))], (model) => ({
+    update: (taskId, body) => {
+      if (++attempts === 1) throw new Error("a bug of ours");
+      return model.update(taskId, body);
+    },
+  }));
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(20_000);
+  expect(world.server.count("COMPLETED")).toBe(1);
+  expect(world.group.status).toMatchObject({ inFlight: 0, runners: [{ running: 0 }] });
+});

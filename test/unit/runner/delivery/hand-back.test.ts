@@ -12,6 +12,7 @@ import {
   record,
   refused,
   unreachable,
+  answered,
 } from "../../../support/unit/runner.js";
 import { workerConfig } from "../../../support/unit/runner-world.js";
 
@@ -234,4 +235,54 @@ test("a task that is polled again while its hand-back is unacknowledged runs aga
   await world.clock.advanceAsync(3_000);
   expect(calls).toEqual(["run 1", "IN_PROGRESS", "run 2", "COMPLETED"]);
   expect(world.group.status.inFlight).toBe(0);
+});
+
+test("a hand-back is tried again after a 404 that is not Conductor's", async () => {
+  let refusals = 0;
+  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 60 }))], (model) => ({
+    update: (taskId, body) => (refusals++ === 0 ? Promise.resolve(refused(404)) : model.update(taskId, body)),
+  }));
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(10_000);
+  expect(world.server.count("SCHEDULED")).toBe(1);
+});
+
+test("a hand-out that came twice in one answer is handed back once", async () => {
+  const updates: string[] = [];
+  let polls = 0;
+  const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
+    pollBatch: async () => {
+      polls += 1;
+      await world.sleep(1_000);
+      const one = handOut({ taskId: "a" });
+      return answered({ handOuts: polls === 1 ? [one, structuredClone(one)] : [], malformed: 0 });
+    },
+    update: async (taskId) => {
+      updates.push(taskId);
+      await world.sleep(5);
+      return answered<true>(true);
+    },
+  }));
+  world.group.start();
+  await world.clock.advanceAsync(500);
+  world.group.runners[0]!.pause();
+  await world.clock.advanceAsync(5_000);
+  expect(updates).toEqual(["a"]);
+});
+
+test("a hand-back that the server refuses for good is not repeated for a minute, and the task does not stay open", async () => {
+  let sent = 0;
+  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 60 }))], (model) => ({
+    update: async (taskId, body) => {
+      sent += 1;
+      await world.sleep(1);
+      return parse(body).status === "IN_PROGRESS" ? refused(400, "no") : model.update(taskId, body);
+    },
+  }));
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(70_000);
+  expect(sent).toBeLessThanOrEqual(2);
+  expect(world.server.count("FAILED_WITH_TERMINAL_ERROR")).toBe(1);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { TaskDef } from "../../../../src/conductor/types.js";
 import { definitionOf, marginMs, pollTimeoutIsOver, taskTimes } from "../../../../src/runner/execution/task-times.js";
 import { makeTask, type TaskOverrides } from "../../../support/servers/conductor-stub.js";
 
@@ -104,4 +105,16 @@ describe("pollTimeoutSeconds", () => {
     expect(over(0, 1e9, 1e9)).toBe(false);
     expect(over(3, 1e9, 1e9, 0)).toBe(false);
   });
+});
+
+test("a timeoutSeconds that only alerts is no deadline", () => {
+  const taskDefinition: TaskDef = {
+    name: "t",
+    timeoutSeconds: 60,
+    timeoutPolicy: "ALERT_ONLY",
+    responseTimeoutSeconds: 3600,
+  };
+  const task = makeTask({ taskDefinition });
+  expect(taskTimes(task, 300_000).budgetMs).toBe(300_000);
+  expect(taskTimes(task, undefined).budgetMs).toBe(3_595_000);
 });

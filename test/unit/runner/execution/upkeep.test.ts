@@ -12,6 +12,7 @@ import {
   record,
   refused,
   type Script,
+  lostAnswer,
 } from "../../../support/unit/runner.js";
 import { workerConfig } from "../../../support/unit/runner-world.js";
 
@@ -349,4 +350,71 @@ test("looks that hang are few, however many tasks run: they share a lane with th
   await world.clock.advanceAsync(40_000);
   expect(most).toBeGreaterThan(4);
   expect(most).toBeLessThanOrEqual(16);
+});
+
+test("a running task survives a 404 that is not Conductor's, met by its lease", async () => {
+  let extensions = 0;
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(8_000), { executionTimeoutMs: 30_000 })],
+    (model) => ({
+      update: (taskId, body) => {
+        if (parse(body).extendLease !== true) return model.update(taskId, body);
+        extensions += 1;
+        return Promise.resolve(extensions === 1 ? refused(404) : answered<true>(true));
+      },
+    }),
+  );
+  world.group.start();
+  world.server.push("a", "t", { responseTimeoutSeconds: 10 });
+  await world.clock.advanceAsync(20_000);
+  expect(world.server.count("COMPLETED")).toBe(1);
+});
+
+test("a cancellation check that hangs does not cost the lease", async () => {
+  const extendedAt: number[] = [];
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(60_000), { executionTimeoutMs: 120_000 })],
+    (model) => ({
+      get: async () => {
+        await world.sleep(10_000);
+        return lostAnswer();
+      },
+      update: async (taskId, body) => {
+        if (parse(body).extendLease !== true) return model.update(taskId, body);
+        extendedAt.push(world.clock.now());
+        await world.sleep(1);
+        return answered<true>(true);
+      },
+    }),
+  );
+  world.group.start();
+  world.server.push("a", "t", { responseTimeoutSeconds: 6 });
+  await world.clock.advanceAsync(50_000);
+  const gaps = extendedAt.map((at, index) => at - (extendedAt[index - 1] ?? 0));
+  expect(Math.max(...gaps)).toBeLessThan(6_000);
+});
+
+test("polls that are told to wait for long do not cost the lease of what runs", async () => {
+  const extendedAt: number[] = [];
+  const world = createScriptedWorld(
+    [workerConfig("t", () => world.sleep(60_000), { executionTimeoutMs: 120_000, concurrency: 2 })],
+    (model) => ({
+      pollBatch: async (request) => {
+        if (world.clock.now() < 1_000) return model.pollBatch(request);
+        await world.sleep(1);
+        return refused(429, undefined, { retryAfterMs: 30_000 });
+      },
+      update: async (taskId, body) => {
+        if (parse(body).extendLease !== true) return model.update(taskId, body);
+        extendedAt.push(world.clock.now());
+        await world.sleep(1);
+        return answered<true>(true);
+      },
+    }),
+  );
+  world.group.start();
+  world.server.push("a", "t", { responseTimeoutSeconds: 10 });
+  await world.clock.advanceAsync(50_000);
+  const gaps = [...extendedAt, 50_000].map((at, index) => at - (extendedAt[index - 1] ?? 0));
+  expect(Math.max(...gaps)).toBeLessThan(10_000);
 });

@@ -229,3 +229,22 @@ test.each([
 ])("%s says of the server: %s", (_name, verdict, reply) => {
   expect(failureVerdict(reply)).toBe(verdict);
 });
+
+test.each([400, 405, 413, 414, 415, 422, 431])(
+  "an HTML %i to an update is about that update, not the server",
+  (status) => {
+    expect(["ok", "neutral"]).toContain(failureVerdict(refused(status)));
+  },
+);
+
+test("a probe that is never reported does not close the gate for ever", async () => {
+  const clock = new FakeClock();
+  const gate = new ServerGate(clock, () => 0);
+  const first = gate.admit();
+  if ("waitMs" in first) throw new Error("closed");
+  first.report("unreachable");
+  clock.advance(200);
+  expect(gate.admit()).toMatchObject({ isProbe: true }); // and forgotten
+  clock.advance(3_600_000);
+  expect(gate.admit()).not.toHaveProperty("waitMs");
+});

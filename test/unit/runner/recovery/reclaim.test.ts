@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { WorkerConfig } from "../../../../src/config/types.js";
 import { silentLogger } from "../../../support/log/loggers.js";
-import { answered, createScriptedWorld, lostAnswer, refused, type World } from "../../../support/unit/runner.js";
+import { answered, createScriptedWorld, lostAnswer, refused, type World, parse } from "../../../support/unit/runner.js";
 import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const RESPONSE_TIMEOUT = { responseTimeoutSeconds: 3600 };
@@ -289,4 +289,31 @@ test("a gateway's 504 instead of the answer to an update that carried a task is 
   expect(chained).toBeGreaterThan(0);
   expect(world.server.count("COMPLETED")).toBe(5);
   expect(world.server.violations).toEqual([]);
+});
+
+test("a task that ran, and whose result the server refused for good, is not taken for a lost one and run again", async () => {
+  let runs = 0;
+  const world = createScriptedWorld(
+    [
+      workerConfig("t", () => {
+        runs += 1;
+        return {};
+      }),
+    ],
+    (model) => ({
+      queueSizes: () => Promise.resolve(answered({ t: 1 })),
+      update: async (taskId, body) => {
+        await world.sleep(1);
+        return parse(body).status === "IN_PROGRESS" ? model.update(taskId, body) : refused(400, "no");
+      },
+    }),
+  );
+  world.group.start();
+  world.server.push("a", "t");
+  await world.clock.advanceAsync(1_000);
+  expect(runs).toBe(1);
+  let lost = 0;
+  world.server.fate = (request) => (request === "poll" && ++lost <= 1 ? "lostAnswer" : "ok");
+  await world.clock.advanceAsync(30_000);
+  expect(runs).toBe(1);
 });
