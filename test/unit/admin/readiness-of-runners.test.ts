@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { judgeReadiness } from "../../../src/admin/health.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 const judge = ({ group }: ReturnType<typeof createWorld>) => judgeReadiness({ state: "running", ...group.status });
 
-it("turns red 10 s after the first failed poll, and green with the first success", async () => {
+test("turns red 10 s after the first failed poll, and green with the first success", async () => {
   const world = createWorld([workerConfig("a", () => ({})), workerConfig("b", () => ({}))]);
   world.group.start();
   expect(judge(world).reasons).toEqual(["starting: no poll has succeeded yet"]);
@@ -26,7 +26,7 @@ it("turns red 10 s after the first failed poll, and green with the first success
   expect(judge(world).isReady).toBe(true);
 });
 
-it("does not flap where every third poll fails", async () => {
+test("does not flap where every third poll fails", async () => {
   const world = createWorld([workerConfig("a", () => ({}))]);
   world.group.start();
   await world.clock.advanceAsync(3_000);
@@ -39,7 +39,7 @@ it("does not flap where every third poll fails", async () => {
   expect(polls).toBeGreaterThan(10);
 });
 
-it("turns red as well when deliveries are what finds out that the server is away", async () => {
+test("turns red as well when deliveries are what finds out that the server is away", async () => {
   let finish = () => {};
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
@@ -61,7 +61,7 @@ it("turns red as well when deliveries are what finds out that the server is away
   expect(judge(world).isReady).toBe(true);
 });
 
-it("stays green while a runner is full for long", async () => {
+test("stays green while a runner is full for long", async () => {
   const world = createWorld([workerConfig("a", () => world.sleep(600_000), { executionTimeoutMs: 700_000 })]);
   world.group.start();
   world.server.push("long", "a");
@@ -71,7 +71,7 @@ it("stays green while a runner is full for long", async () => {
   expect(judge(world).isReady).toBe(true);
 });
 
-it("is green again after an outage also where held polls are rationed, and task types without work poll rarely", async () => {
+test("is green again after an outage also where held polls are rationed, and task types without work poll rarely", async () => {
   const workers = Array.from({ length: 6 }, (_, i) => workerConfig(`t${i}`, () => ({})));
   const world = createWorld(workers, { maxHeldPolls: 2 });
   world.group.start();

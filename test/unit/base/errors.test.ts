@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ConfigurationError, isBrandedAs, OstinatoError } from "../../../src/base/errors.js";
 import {
   NonRetryableError,
@@ -23,7 +23,7 @@ const revoked = () => {
 };
 
 describe("errors", () => {
-  it.each([
+  test.each([
     [new NonRetryableError("m"), "NonRetryableError", "NON_RETRYABLE"],
     [new TaskDeadlineError("m"), "TaskDeadlineError", "TASK_DEADLINE_EXCEEDED"],
     [new TaskStoppingError("m"), "TaskStoppingError", "STOPPING"],
@@ -40,18 +40,18 @@ describe("errors", () => {
     expect(JSON.parse(JSON.stringify(error))).toHaveProperty("code", code);
   });
 
-  it("carry a cause", () => {
+  test("carry a cause", () => {
     const cause = new Error("why");
     expect(new NonRetryableError("m", { cause }).cause).toBe(cause);
     expect("cause" in new NonRetryableError("m")).toBe(false);
   });
 
-  it("are instances of their own class only", () => {
+  test("are instances of their own class only", () => {
     expect(new TaskDeadlineError("m")).not.toBeInstanceOf(NonRetryableError);
     expect(new OstinatoError("CLOSED", "m")).not.toBeInstanceOf(NonRetryableError);
   });
 
-  it("list the problems of a configuration", () => {
+  test("list the problems of a configuration", () => {
     const problems = ["a", "b"];
     const error = new ConfigurationError(problems);
     expect(error.message).toBe("Ostinato cannot start, 2 things are wrong:\n  - a\n  - b");
@@ -62,7 +62,7 @@ describe("errors", () => {
 });
 
 describe("across two copies of the package", () => {
-  it("instanceof holds both ways", async () => {
+  test("instanceof holds both ways", async () => {
     const other = await secondCopy();
     const theirs = new other.NonRetryableError("m");
     expect(Object.getPrototypeOf(theirs)).not.toBe(NonRetryableError.prototype);
@@ -73,7 +73,7 @@ describe("across two copies of the package", () => {
     expect(new other.ConfigurationError(["m"])).toBeInstanceOf(ConfigurationError);
   });
 
-  it("an error that a user derived is still non-retryable", async () => {
+  test("an error that a user derived is still non-retryable", async () => {
     const other = await secondCopy();
     class CardDeclined extends other.NonRetryableError {}
     const error = new CardDeclined("m");
@@ -84,7 +84,7 @@ describe("across two copies of the package", () => {
     expect(isBrandedAs(error, "TaskDeadlineError")).toBe(false);
   });
 
-  it("the names of the classes may have been shortened by a bundler", async () => {
+  test("the names of the classes may have been shortened by a bundler", async () => {
     const other = await secondCopy();
     Object.defineProperty(other.NonRetryableError, "name", { value: "a" });
     const theirs = new other.NonRetryableError("m");
@@ -95,7 +95,7 @@ describe("across two copies of the package", () => {
 });
 
 describe("classes that users derive", () => {
-  it("are told apart though they have the same name", () => {
+  test("are told apart though they have the same name", () => {
     const make = () => {
       class NotFound extends NonRetryableError {}
       return NotFound;
@@ -106,7 +106,7 @@ describe("classes that users derive", () => {
     expect(new NonRetryableError("m")).not.toBeInstanceOf(One);
   });
 
-  it("do not become one of ours by their name alone", () => {
+  test("do not become one of ours by their name alone", () => {
     class TaskDeadlineError2 extends NonRetryableError {}
     Object.defineProperty(TaskDeadlineError2, "name", { value: "Other" });
     expect(new TaskDeadlineError2("m")).not.toBeInstanceOf(TaskDeadlineError);
@@ -116,19 +116,19 @@ describe("classes that users derive", () => {
 describe("anything may be asked about", () => {
   const odd = [undefined, null, 0, "x", Symbol("x"), 5n, {}, [], () => {}, Object.create(null), revoked()];
 
-  it.each(odd.map((_, index) => index))("value %i", (index) => {
+  test.each(odd.map((_, index) => index))("value %i", (index) => {
     const value: unknown = odd[index];
     expect(value instanceof (OstinatoError as never)).toBe(false);
     expect(value instanceof (NonRetryableError as never)).toBe(false);
     expect(isBrandedAs(value, "NonRetryableError")).toBe(false);
   });
 
-  it("an ordinary error is none of ours", () => {
+  test("an ordinary error is none of ours", () => {
     expect(new Error("m")).not.toBeInstanceOf(OstinatoError);
     expect({ name: "NonRetryableError", code: "NON_RETRYABLE" }).not.toBeInstanceOf(NonRetryableError);
   });
 
-  it("a getter that throws is survived", () => {
+  test("a getter that throws is survived", () => {
     const trap = new Proxy(
       {},
       {

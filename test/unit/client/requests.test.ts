@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MetadataClient } from "../../../src/client/metadata-client.js";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
@@ -66,7 +66,7 @@ const calls: [string, (clients: Clients) => Promise<unknown>, string, string][] 
 ];
 
 describe("every method", () => {
-  it.each(calls)("%s: one request, its path encoded, its answer checked", async (_name, call, body, line) => {
+  test.each(calls)("%s: one request, its path encoded, its answer checked", async (_name, call, body, line) => {
     const clients = setUp(body);
     await call(clients);
     expect(clients.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([line]);
@@ -93,7 +93,7 @@ describe("every method", () => {
     expect(failing.requests).toHaveLength(1);
   });
 
-  it.each(["", ".", "..", undefined as unknown as string, "\ud800"])(
+  test.each(["", ".", "..", undefined as unknown as string, "\ud800"])(
     "sends nothing for a name that leads elsewhere: %j",
     async (name) => {
       const { metadata, workflows, requests } = setUp("");
@@ -113,7 +113,7 @@ describe("every method", () => {
     },
   );
 
-  it("sends nothing that cannot be serialised, and no version that is none", async () => {
+  test("sends nothing that cannot be serialised, and no version that is none", async () => {
     const { metadata, workflows, requests } = setUp("");
     const invalid = { name: "ConductorError", code: "INVALID_REQUEST" };
     await expect(metadata.registerTaskDefs([{ name: "a", inputTemplate: { n: 1n } }])).rejects.toMatchObject(invalid);

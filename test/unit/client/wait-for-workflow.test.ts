@@ -1,5 +1,5 @@
 import { getEventListeners } from "node:events";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
 import type { ConductorError } from "../../../src/conductor/errors.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
@@ -35,7 +35,7 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<{ value?: T; error?: C
 }
 
 describe("waiting for a workflow", () => {
-  it("looks at its status until it has ended, and gives it with its tasks", async () => {
+  test("looks at its status until it has ended, and gives it with its tasks", async () => {
     const whole = answered(200, { workflowId: "a", status: "COMPLETED", tasks: [{ taskId: "t" }] });
     const { client, clock, requests } = setUp(running, running, completed, whole);
     const waiting = client.waitFor("a b", { timeoutMs: 10_000 });
@@ -50,12 +50,12 @@ describe("waiting for a workflow", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it.each(["COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"])("is over when it is %s", async (status) => {
+  test.each(["COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"])("is over when it is %s", async (status) => {
     const { client } = setUp(answered(200, { workflowId: "a", status }));
     expect((await client.waitFor("a", { timeoutMs: 1_000 })).status).toBe(status);
   });
 
-  it("is not over when it is paused, and looks once a second in the long run, or as often as it is told", async () => {
+  test("is not over when it is paused, and looks once a second in the long run, or as often as it is told", async () => {
     const paused = answered(200, { workflowId: "a", status: "PAUSED" });
     for (const [pollIntervalMs, min, max] of [
       [undefined, 60, 70],
@@ -70,7 +70,7 @@ describe("waiting for a workflow", () => {
     }
   });
 
-  it.each([
+  test.each([
     ["a lost connection", lost],
     ["500, not retryable", answered(500, { message: "boom", retryable: false })],
     ["503", answered(503)],
@@ -84,7 +84,7 @@ describe("waiting for a workflow", () => {
     expect((await waiting).status).toBe("COMPLETED");
   });
 
-  it.each([
+  test.each([
     ["404 of Conductor", answered(404, { status: 404, message: "no such workflow" }), 404],
     ["401", answered(401), 401],
     ["400", answered(400), 400],
@@ -96,7 +96,7 @@ describe("waiting for a workflow", () => {
     expect(requests).toHaveLength(2);
   });
 
-  it("ends at the timeout, and says how far it has come", async () => {
+  test("ends at the timeout, and says how far it has come", async () => {
     const { client, clock, requests } = setUp(running, lost);
     const waiting = outcomeOf(client.waitFor("a", { timeoutMs: 2_000 }));
     await clock.advanceAsync(2_000);
@@ -109,14 +109,14 @@ describe("waiting for a workflow", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it("says so when nothing was ever seen", async () => {
+  test("says so when nothing was ever seen", async () => {
     const { client, clock } = setUp(lost);
     const waiting = outcomeOf(client.waitFor("a", { timeoutMs: 500 }));
     await clock.advanceAsync(500);
     expect((await waiting).error!.message).toContain("its status could not be seen");
   });
 
-  it.each([
+  test.each([
     { timeoutMs: 0 },
     { timeoutMs: NaN },
     { timeoutMs: Infinity },
@@ -132,7 +132,7 @@ describe("waiting for a workflow", () => {
 describe("a signal", () => {
   const reason = new Error("enough");
 
-  it("ends the waiting in a pause, with its reason, and leaves nothing behind", async () => {
+  test("ends the waiting in a pause, with its reason, and leaves nothing behind", async () => {
     const { client, clock } = setUp(running);
     const controller = new AbortController();
     const waiting = outcomeOf(client.waitFor("a", { timeoutMs: 60_000, signal: controller.signal }));
@@ -143,7 +143,7 @@ describe("a signal", () => {
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
   });
 
-  it("ends it in the middle of a request", async () => {
+  test("ends it in the middle of a request", async () => {
     const { client } = setUp(new Promise<Exchange>(() => {}));
     const controller = new AbortController();
     const waiting = outcomeOf(client.waitFor("a", { timeoutMs: 60_000, signal: controller.signal }));
@@ -152,7 +152,7 @@ describe("a signal", () => {
     expect((await waiting).error).toBe(reason);
   });
 
-  it("that has aborted already lets nothing be sent", async () => {
+  test("that has aborted already lets nothing be sent", async () => {
     const { client, requests } = setUp(running);
     expect((await outcomeOf(client.waitFor("a", { timeoutMs: 1, signal: AbortSignal.abort(reason) }))).error).toBe(
       reason,
@@ -160,7 +160,7 @@ describe("a signal", () => {
     expect(requests).toHaveLength(0);
   });
 
-  it("is forgotten when the waiting has ended otherwise", async () => {
+  test("is forgotten when the waiting has ended otherwise", async () => {
     const { client } = setUp(completed);
     const { signal } = new AbortController();
     await client.waitFor("a", { timeoutMs: 1_000, signal });

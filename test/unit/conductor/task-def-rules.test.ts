@@ -1,11 +1,11 @@
 import fc from "fast-check";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { driftOf, taskDefProblems, type TaskDefFields } from "../../../src/conductor/task-def-rules.js";
 import { taskDefErrors } from "../../../src/testing/engine/definition-checks.js";
 import { completeTaskDef } from "../../../src/testing/engine/definitions.js";
 
 describe("what the server would refuse of a task definition", () => {
-  it.each([
+  test.each([
     [{}, []],
     [{ retryCount: 0, responseTimeoutSeconds: 1, backoffScaleFactor: 1, timeoutPolicy: "RETRY", inputKeys: ["a"] }, []],
     [{ timeoutSeconds: 3600 }, []],
@@ -69,7 +69,7 @@ describe("what the server would refuse of a task definition", () => {
 });
 
 describe("drift", () => {
-  it("names what differs, and how", () => {
+  test("names what differs, and how", () => {
     const existing = {
       retryCount: 3,
       inputTemplate: { b: 2, a: [1] },

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { ConfigurationError } from "../../../src/base/errors.js";
 import { createConductorClient } from "../../../src/client/conductor-client.js";
 import { problemsWith, resolve } from "../../support/unit/config.js";
@@ -14,20 +14,20 @@ const authOf = (auth: unknown, env: Record<string, string> = {}) => {
 };
 
 describe("the access key", () => {
-  it("comes from the environment, else from the code, else there is none", () => {
+  test("comes from the environment, else from the code, else there is none", () => {
     const code = { keyId: " id ", keySecret: " secret\n" };
     expect(authOf(code, { [KEY]: " env-id", [SECRET]: "env-secret " })).toEqual(["env-id", "env-secret", `env ${KEY}`]);
     expect(authOf(code)).toEqual(["id", "secret", "code"]);
     expect(authOf(undefined)).toEqual([undefined, "default"]);
   });
 
-  it("is not set when it is blank", () => {
+  test("is not set when it is blank", () => {
     expect(authOf({ keyId: "id", keySecret: "secret" }, { [KEY]: "", [SECRET]: " " })[2]).toBe("code");
     expect(authOf({ keyId: "", keySecret: " " })).toEqual([undefined, "default"]);
     expect(authOf({})).toEqual([undefined, "default"]);
   });
 
-  it.each([
+  test.each([
     [KEY, SECRET],
     [SECRET, KEY],
   ])("has both halves from one place: %s alone is an error", (given, missing) => {
@@ -38,7 +38,7 @@ describe("the access key", () => {
     ]);
   });
 
-  it.each([
+  test.each([
     [{ keyId: "hush" }, "option auth.keySecret must be a string, got nothing; set both, or neither"],
     [{ keyId: " ", keySecret: "hush" }, "option auth.keyId must be a string, got nothing; set both, or neither"],
     [{ keyId: "hush", keySecret: 5 }, "option auth.keySecret must be a string, got a value of type number"],
@@ -51,14 +51,14 @@ describe("the access key", () => {
     expect(problem).not.toContain("hush");
   });
 
-  it("is shown by no configuration, however it is looked at", () => {
+  test("is shown by no configuration, however it is looked at", () => {
     const config = resolve({ auth: { keyId: "id", keySecret: "hush" } });
     expect(inspect(config, { depth: Infinity, showHidden: true })).not.toContain("hush");
     expect(inspect(config, { depth: Infinity, showHidden: true, customInspect: false })).not.toContain("hush");
     expect(JSON.stringify(config)).not.toContain("hush");
   });
 
-  it("is checked by the client as by the handler", () => {
+  test("is checked by the client as by the handler", () => {
     try {
       createConductorClient({ auth: { keyId: "hush" } as never, requestTimeoutMs: 0 });
       expect.unreachable();

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { problemsOf, resolve, resolveGreet, worker, type Environment } from "../../support/unit/config.js";
 
 describe("precedence of a worker's property", () => {
@@ -14,7 +14,7 @@ describe("precedence of a worker's property", () => {
     ["conductor.worker.all.thread_count", 18],
   ] as const;
 
-  it("takes the strongest source that is set, blank ones not counted", () => {
+  test("takes the strongest source that is set, blank ones not counted", () => {
     const setting = fc.constantFrom("set", "unset", "empty", "blank");
     fc.assert(
       fc.property(fc.array(setting, { minLength: 8, maxLength: 8 }), fc.boolean(), (settings, inCode) => {
@@ -37,7 +37,7 @@ describe("precedence of a worker's property", () => {
     );
   });
 
-  it("has a variable for every property", () => {
+  test("has a variable for every property", () => {
     const config = resolveGreet(
       {},
       {
@@ -61,7 +61,7 @@ describe("precedence of a worker's property", () => {
     });
   });
 
-  it("has defaults", () => {
+  test("has defaults", () => {
     const config = resolveGreet();
     expect(config).toMatchObject({
       taskDefName: "greet",
@@ -77,32 +77,32 @@ describe("precedence of a worker's property", () => {
     expect(new Set(Object.values(config.sources))).toEqual(new Set(["default"]));
   });
 
-  it("takes a blank string in code for unset", () => {
+  test("takes a blank string in code for unset", () => {
     const config = resolveGreet({ domain: "", workerId: "  " });
     expect(config).toMatchObject({ domain: undefined, workerId: "host:42:x7f3" });
     expect(config.sources).toMatchObject({ domain: "default", workerId: "default" });
   });
 
-  it("lets a blank variable give way to code, not to a domain without a name", () => {
+  test("lets a blank variable give way to code, not to a domain without a name", () => {
     expect(resolveGreet({ domain: "blue" }, { CONDUCTOR_WORKER_GREET_DOMAIN: "" }).domain).toBe("blue");
     expect(resolveGreet({}, { CONDUCTOR_WORKER_ALL_DOMAIN: " " }).domain).toBeUndefined();
   });
 
-  it("does not pass over a wrong value to a weaker source", () => {
+  test("does not pass over a wrong value to a weaker source", () => {
     const env: Environment = { CONDUCTOR_WORKER_GREET_CONCURRENCY: "abc", CONDUCTOR_WORKER_ALL_CONCURRENCY: "7" };
     expect(problemsOf({ workers: [worker("greet", { concurrency: 3 })] }, env)).toEqual([
       'environment variable CONDUCTOR_WORKER_GREET_CONCURRENCY must be an integer from 1 to 10000, got "abc"',
     ]);
   });
 
-  it("says only once that a variable of all workers is wrong", () => {
+  test("says only once that a variable of all workers is wrong", () => {
     const workers = [worker("a"), worker("b"), worker("c")];
     expect(problemsOf({ workers }, { CONDUCTOR_WORKER_ALL_CONCURRENCY: "0" })).toHaveLength(1);
   });
 });
 
 describe("names of variables", () => {
-  it.each([
+  test.each([
     ["my-task", "MY_TASK"],
     ["my.task", "MY_TASK"],
     ["My Task+é", "MY_TASK__"],
@@ -113,13 +113,13 @@ describe("names of variables", () => {
     expect(config.warnings).toEqual([]);
   });
 
-  it("has the task type verbatim in a dotted name", () => {
+  test("has the task type verbatim in a dotted name", () => {
     const config = resolve({ workers: [worker("my.Task-1")] }, { "conductor.worker.my.Task-1.poll_timeout": "100" });
     expect(config.workers[0]!.longPollMs).toBe(100);
     expect(config.warnings).toEqual([]);
   });
 
-  it("keeps a task name apart from one that it begins", () => {
+  test("keeps a task name apart from one that it begins", () => {
     const config = resolve(
       { workers: [worker("greet"), worker("greet_all")] },
       { CONDUCTOR_WORKER_GREET_CONCURRENCY: "2", CONDUCTOR_WORKER_GREET_ALL_CONCURRENCY: "3" },
@@ -128,27 +128,27 @@ describe("names of variables", () => {
     expect(config.warnings).toEqual([]);
   });
 
-  it("refuses two task types that would share their variables", () => {
+  test("refuses two task types that would share their variables", () => {
     expect(problemsOf({ workers: [worker("my-task"), worker("my.task")] })).toEqual([
       expect.stringMatching(/"my-task" and "my\.task" would share the variables CONDUCTOR_WORKER_MY_TASK_…/),
     ]);
   });
 
-  it("warns of a task type called all", () => {
+  test("warns of a task type called all", () => {
     expect(resolve({ workers: [worker("all"), worker()] }).warnings).toEqual([expect.stringContaining('type "all"')]);
     expect(resolve({ workers: [worker("all")] }).warnings).toEqual([]);
   });
 });
 
 describe("duplicates", () => {
-  it("lets one task type be worked on in two domains", () => {
+  test("lets one task type be worked on in two domains", () => {
     const config = resolve({
       workers: [worker("greet"), worker("greet", { domain: "a" }), worker("greet", { domain: "b" })],
     });
     expect(config.workers.map(({ domain }) => domain)).toEqual([undefined, "a", "b"]);
   });
 
-  it("refuses the same task type in the same domain, as it was resolved", () => {
+  test("refuses the same task type in the same domain, as it was resolved", () => {
     const workers = [worker("greet", { domain: "a" }), worker("greet", { domain: "b" })];
     expect(problemsOf({ workers }, { CONDUCTOR_WORKER_GREET_DOMAIN: "c" })).toEqual([
       'two workers have the taskDefName "greet" in the domain "c" (env CONDUCTOR_WORKER_GREET_DOMAIN): keep one, and raise its concurrency',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { defineWorker, type WorkerOptions } from "../../../src/worker/define-worker.js";
 import { problemsOf, resolve, resolveGreet, worker } from "../../support/unit/config.js";
 
@@ -10,14 +10,14 @@ const resolved = (registerTaskDef: unknown, env: Record<string, string> = {}) =>
 const problems = (registerTaskDef: unknown) => problemsOf({ workers: [greet(registerTaskDef)] });
 
 describe("registerTaskDef", () => {
-  it("is off, on, or some fields", () => {
+  test("is off, on, or some fields", () => {
     expect(resolved(undefined)).toBeUndefined();
     expect(resolved(false)).toBeUndefined();
     expect(resolved(true)).toBe(true);
     expect(resolved({ retryCount: 1, retryLogic: undefined })).toEqual({ retryCount: 1 });
   });
 
-  it("is switched by the environment, which keeps the fields of the code", () => {
+  test("is switched by the environment, which keeps the fields of the code", () => {
     expect(resolved(undefined, { [VARIABLE]: "yes" })).toBe(true);
     expect(resolved(false, { CONDUCTOR_WORKER_ALL_REGISTER_TASK_DEF: "true" })).toBe(true);
     expect(resolved({ retryCount: 1 }, { [VARIABLE]: "true" })).toEqual({ retryCount: 1 });
@@ -27,14 +27,14 @@ describe("registerTaskDef", () => {
     expect(problemsOf({ workers: [worker()] }, { [VARIABLE]: "maybe" })).toEqual([expect.stringContaining(VARIABLE)]);
   });
 
-  it("is copied, and leaves out what the server keeps itself", () => {
+  test("is copied, and leaves out what the server keeps itself", () => {
     const inputTemplate = { a: 1 };
     const fields = resolved({ name: "greet", createTime: 1, updateTime: 2, createdBy: "x", inputTemplate });
     inputTemplate.a = 2;
     expect(fields).toEqual({ inputTemplate: { a: 1 } });
   });
 
-  it.each([
+  test.each([
     [5, "must be true, or an object with fields of the task definition, got 5"],
     ["true", 'must be true, or an object with fields of the task definition, got "true"'],
     [null, "got null"],
@@ -54,11 +54,11 @@ describe("registerTaskDef", () => {
     expect(found[0]).toMatch(/^workers\[0\] \(greet\): registerTaskDef/);
   });
 
-  it("lets pass what another server may know", () => {
+  test("lets pass what another server may know", () => {
     expect(resolved({ somethingOfOrkes: { a: 1 } })).toEqual({ somethingOfOrkes: { a: 1 } });
   });
 
-  it("is one for all workers of a task type", () => {
+  test("is one for all workers of a task type", () => {
     const inDomain = (domain: string, registerTaskDef: unknown) =>
       worker("greet", { domain, registerTaskDef } as WorkerOptions);
     const of = (a: unknown, b: unknown) => ({ workers: [inDomain("a", a), inDomain("b", b)] });
@@ -69,7 +69,7 @@ describe("registerTaskDef", () => {
     expect(resolve(of({ retryCount: 1 }, true)).warnings).toEqual([]);
   });
 
-  it("goes for a worker of the official SDK's shape as well", () => {
+  test("goes for a worker of the official SDK's shape as well", () => {
     const official = { taskDefName: "greet", registerTaskDef: true, execute: async () => ({}) };
     expect(resolve({ workers: [official] }).workers[0]!.registerTaskDef).toBe(true);
     const given: object = { taskDefName: "greet", registerTaskDef: true, execute: () => 1 };

@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parseServerUrl } from "../../../src/config/server-url.js";
 import { problemsWith, resolve } from "../../support/unit/config.js";
 
 describe("the server's address", () => {
-  it.each([
+  test.each([
     ["http://localhost:8080", "http://localhost:8080/api"],
     ["http://localhost:8080/", "http://localhost:8080/api"],
     ["http://localhost:8080/api", "http://localhost:8080/api"],
@@ -19,7 +19,7 @@ describe("the server's address", () => {
     expect(parseServerUrl(url)).toEqual({ url });
   });
 
-  it.each([
+  test.each([
     ["localhost:8080", /must begin with http:\/\//],
     ["conductor.example.com/api", /is not a URL.*must begin with http:\/\//],
     ["ftp://example.com", /with http or https; got "ftp:/],
@@ -35,7 +35,7 @@ describe("the server's address", () => {
     expect(parseServerUrl(given)).toEqual({ problem: expect.stringMatching(message) });
   });
 
-  it.each([
+  test.each([
     "http://user:hunter2@host/api",
     "http://user:hunter2@@host/api",
     "http://user:hunter2/x@host/api",
@@ -53,7 +53,7 @@ describe("the server's address", () => {
     expect(problems.join()).not.toContain("hunter2");
   });
 
-  it("must be a string in code, and a URL object does not give its password away either", () => {
+  test("must be a string in code, and a URL object does not give its password away either", () => {
     const serverUrl = new URL("http://user:hunter2@host");
     expect(problemsWith({ serverUrl })).toEqual([
       expect.stringMatching(/^option serverUrl must be .* of type object$/),
@@ -61,14 +61,14 @@ describe("the server's address", () => {
     expect(problemsWith({ serverUrl: 8080 })).toHaveLength(1);
   });
 
-  it("names its source when it is wrong", () => {
+  test("names its source when it is wrong", () => {
     expect(problemsWith({ serverUrl: "nonsense" })[0]).toMatch(/^option serverUrl /);
     expect(problemsWith({}, { CONDUCTOR_SERVER_URL: "nonsense" })[0]).toMatch(
       /^environment variable CONDUCTOR_SERVER_URL /,
     );
   });
 
-  it("is the default when blank", () => {
+  test("is the default when blank", () => {
     expect(resolve({ serverUrl: " " })).toMatchObject({
       serverUrl: "http://localhost:8080/api",
       sources: { serverUrl: "default" },

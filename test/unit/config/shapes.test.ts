@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Task } from "../../../src/conductor/types.js";
 import type { WorkerOptions } from "../../../src/worker/define-worker.js";
 import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../support/unit/config.js";
@@ -6,23 +6,23 @@ import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../s
 const execute = async () => ({ status: "COMPLETED" as const });
 
 describe("what is passed as options", () => {
-  it.each([undefined, null, 5, "x"])("refuses %s", (options) => {
+  test.each([undefined, null, 5, "x"])("refuses %s", (options) => {
     expect(problemsOf(options)).toEqual([expect.stringContaining("{ workers: […] }")]);
   });
 
-  it.each([undefined, null, "greet", 5])("refuses workers %s", (workers) => {
+  test.each([undefined, null, "greet", 5])("refuses workers %s", (workers) => {
     expect(problemsOf({ workers })).toEqual([expect.stringContaining("must be an array of workers")]);
   });
 
-  it("refuses one worker without brackets, and says so", () => {
+  test("refuses one worker without brackets, and says so", () => {
     expect(problemsOf({ workers: worker() })[0]).toContain("workers: [worker]");
   });
 
-  it("refuses no workers", () => {
+  test("refuses no workers", () => {
     expect(problemsOf({ workers: [] })).toEqual([expect.stringContaining("empty")]);
   });
 
-  it.each([
+  test.each([
     [undefined, /workers\[1\] is undefined: is its import/],
     [null, /workers\[1\] must be made by defineWorker.*got null/],
     [async function greetThem() {}, /workers\[1\] is a function: wrap it.*execute: greetThem/],
@@ -43,13 +43,13 @@ describe("what is passed as options", () => {
     expect(problemsOf({ workers: [worker(), entry] })).toEqual([expect.stringMatching(message)]);
   });
 
-  it("does not pass over a hole in the array", () => {
+  test("does not pass over a hole in the array", () => {
     expect(problemsOf({ workers: [worker(), , worker("b")] })).toEqual([
       expect.stringContaining("workers[1] is undefined"),
     ]);
   });
 
-  it("lists everything that is wrong at once", () => {
+  test("lists everything that is wrong at once", () => {
     const problems = problemsOf(
       { workers: [undefined, worker("a", { concurrency: 0, longPollMs: -1 })], requestTimeoutMs: 1, serverURL: "x" },
       { CONDUCTOR_SERVER_URL: "nonsense", CONDUCTOR_LOG_LEVEL: "loud" },
@@ -60,7 +60,7 @@ describe("what is passed as options", () => {
 });
 
 describe("options that do not exist", () => {
-  it.each([
+  test.each([
     [{ serverURL: "http://x" }, "did you mean serverUrl?"],
     [{ request_timeout_ms: 5 }, "did you mean requestTimeoutMs?"],
     [{ stallTimeout: 5 }, "did you mean stallTimeoutSeconds?"],
@@ -76,7 +76,7 @@ describe("options that do not exist", () => {
     expect(problemsWith(options)).toEqual([expect.stringContaining(message)]);
   });
 
-  it.each([
+  test.each([
     [{ concurency: 5 }, "did you mean concurrency?"],
     [{ executionTimeout: 5 }, "did you mean executionTimeoutMs?"],
     [{ threadCount: 5 }, "option threadCount is called concurrency here"],
@@ -93,19 +93,19 @@ describe("options that do not exist", () => {
     ]);
   });
 
-  it("says nothing of an option that is undefined and exists", () => {
+  test("says nothing of an option that is undefined and exists", () => {
     expect(resolve({ logger: undefined, serverUrl: undefined }).warnings).toEqual([]);
   });
 });
 
 describe("workers of the official SDK's shape", () => {
-  it("take the task; those made by defineWorker take its input", () => {
+  test("take the task; those made by defineWorker take its input", () => {
     const config = resolve({ workers: [worker(), { taskDefName: "official", execute, concurrency: 4 }] });
     expect(config.workers.map(({ takesTask }) => takesTask)).toEqual([false, true]);
     expect(config.workers[1]!.concurrency).toBe(4);
   });
 
-  it("run unchanged with the options of that SDK, which are worth a warning", () => {
+  test("run unchanged with the options of that SDK, which are worth a warning", () => {
     const official = { taskDefName: "official", execute, pollInterval: 100, leaseExtendEnabled: true };
     expect(resolve({ workers: [official] }).warnings).toEqual([
       expect.stringContaining("workers[0] (official): option pollInterval does not exist and is not needed"),
@@ -113,13 +113,13 @@ describe("workers of the official SDK's shape", () => {
     ]);
   });
 
-  it("are refused a misspelt option", () => {
+  test("are refused a misspelt option", () => {
     expect(problemsOf({ workers: [{ taskDefName: "official", execute, concurency: 4 }] })).toEqual([
       expect.stringContaining("did you mean concurrency?"),
     ]);
   });
 
-  it("may be instances of a class, with their own fields and their own this", async () => {
+  test("may be instances of a class, with their own fields and their own this", async () => {
     class Greeter {
       readonly taskDefName = "greet";
       readonly database = { greeting: "Hello" };
@@ -143,13 +143,13 @@ describe("workers of the official SDK's shape", () => {
 });
 
 describe("purity", () => {
-  it("changes nothing it was given and gives the same answer again", () => {
+  test("changes nothing it was given and gives the same answer again", () => {
     const options = Object.freeze({ workers: Object.freeze([worker("greet", { concurrency: 3 })]) });
     const env = Object.freeze({ CONDUCTOR_WORKER_ALL_DOMAIN: "blue" });
     expect(resolve(options, env)).toEqual(resolve(options, env));
   });
 
-  it("does not read the environment of the process", () => {
+  test("does not read the environment of the process", () => {
     process.env.CONDUCTOR_WORKER_GREET_CONCURRENCY = "99";
     try {
       expect(resolveGreet().concurrency).toBe(1);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FOREIGN_PROPS, WORKER_PROPS } from "../../../src/config/env-names.js";
 import { nearest } from "../../../src/config/nearest.js";
 import { resolve, worker } from "../../support/unit/config.js";
@@ -7,7 +7,7 @@ const warningsOf = (env: Record<string, string>, names = ["greet"]) =>
   resolve({ workers: names.map((name) => worker(name)) }, env).warnings;
 
 describe("options without effect", () => {
-  it("adminHost needs adminPort", () => {
+  test("adminHost needs adminPort", () => {
     const warnings = (options: object, env = {}) => resolve({ workers: [worker()], ...options }, env).warnings;
     expect(warnings({ adminHost: "0.0.0.0" })).toEqual([expect.stringContaining("adminHost does nothing without")]);
     expect(warnings({ adminHost: "0.0.0.0" }, { CONDUCTOR_WORKER_ADMIN_PORT: "9464" })).toEqual([]);
@@ -15,7 +15,7 @@ describe("options without effect", () => {
 });
 
 describe("variables that are not read", () => {
-  it.each(Object.keys(FOREIGN_PROPS))("%s of another SDK is ignored, and it is said why", (prop) => {
+  test.each(Object.keys(FOREIGN_PROPS))("%s of another SDK is ignored, and it is said why", (prop) => {
     for (const name of [
       `CONDUCTOR_WORKER_GREET_${prop}`,
       `CONDUCTOR_WORKER_ALL_${prop}`,
@@ -26,7 +26,7 @@ describe("variables that are not read", () => {
     }
   });
 
-  it.each([
+  test.each([
     ["CONDUCTOR_WORKER_GREET_CONCURENCY", "did you mean CONDUCTOR_WORKER_GREET_CONCURRENCY?"],
     ["CONDUCTOR_WORKER_ALL_EXECUTION_TIMEOUT", "did you mean CONDUCTOR_WORKER_ALL_EXECUTION_TIMEOUT_MS?"],
     ["CONDUCTOR_WORKER_GREET_PAUSE", "did you mean CONDUCTOR_WORKER_GREET_PAUSED?"],
@@ -44,13 +44,13 @@ describe("variables that are not read", () => {
     expect(warnings[0]).toContain(name);
   });
 
-  it("names the variable of a task type that a shell cannot write", () => {
+  test("names the variable of a task type that a shell cannot write", () => {
     expect(warningsOf({ "CONDUCTOR_WORKER_MY-TASK_CONCURRENCY": "2" }, ["my-task"])).toEqual([
       "CONDUCTOR_WORKER_MY-TASK_CONCURRENCY is not read: its name is CONDUCTOR_WORKER_MY_TASK_CONCURRENCY",
     ]);
   });
 
-  it.each([
+  test.each([
     "CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS",
     "CONDUCTOR_WORKER_ISOLATION",
     "CONDUCTOR_WORKER_OTHER_CONCURRENCY",
@@ -66,11 +66,11 @@ describe("variables that are not read", () => {
     expect(warningsOf({ [name]: "600" }, ["poll", "greet"])).toEqual([]);
   });
 
-  it("does not speak of what is blank", () => {
+  test("does not speak of what is blank", () => {
     expect(warningsOf({ CONDUCTOR_WORKER_GREET_COLOUR: " ", CONDUCTOR_WORKER_GREET_POLL_INTERVAL: "" })).toEqual([]);
   });
 
-  it("reads a variable of the longer name when one task name begins another", () => {
+  test("reads a variable of the longer name when one task name begins another", () => {
     const names = ["greet", "greet_all"];
     expect(warningsOf({ CONDUCTOR_WORKER_GREET_ALL_POLL_INTERVAL: "1" }, names)).toEqual([
       expect.stringContaining("ignored and not needed"),
@@ -81,7 +81,7 @@ describe("variables that are not read", () => {
     expect(warningsOf({ CONDUCTOR_WORKER_ALL_OF_IT_CONCURRENCY: "1" }, ["all_of_it"])).toEqual([]);
   });
 
-  it("cannot take one property for another: none ends in another", () => {
+  test("cannot take one property for another: none ends in another", () => {
     const props: string[] = Object.values(WORKER_PROPS).flat();
     for (const ours of props) {
       for (const other of [...props, ...Object.keys(FOREIGN_PROPS)]) expect(other.endsWith(`_${ours}`)).toBe(false);
@@ -90,7 +90,7 @@ describe("variables that are not read", () => {
 });
 
 describe("nearest", () => {
-  it.each([
+  test.each([
     ["concurency", "concurrency"],
     ["CONCURRENCY", "concurrency"],
     ["worker-id", "workerId"],
@@ -103,7 +103,7 @@ describe("nearest", () => {
     expect(nearest(name, ["workerId", "concurrency", "domain"])).toBe(expected);
   });
 
-  it("prefers the nearer one", () => {
+  test("prefers the nearer one", () => {
     expect(nearest("pauses", ["paused", "pauses", "pauser"])).toBe("pauses");
   });
 });

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createEmitter, WORKER_EVENT_NAMES } from "../../../src/events/emitter.js";
 
 const event = { reason: "age" } as const;
 const name = "connectionsRecycled";
 
 describe("listeners", () => {
-  it("are called in order with the event, until they unsubscribe", () => {
+  test("are called in order with the event, until they unsubscribe", () => {
     const emitter = createEmitter(vi.fn());
     const calls: string[] = [];
     const unsubscribe = emitter.on(name, ({ reason }) => calls.push(`a:${reason}`));
@@ -18,7 +18,7 @@ describe("listeners", () => {
     expect(calls).toEqual(["a:age", "b", "b"]);
   });
 
-  it("hear only their own event", () => {
+  test("hear only their own event", () => {
     const emitter = createEmitter(vi.fn());
     const listener = vi.fn();
     emitter.on("taskAbandoned", listener);
@@ -26,7 +26,7 @@ describe("listeners", () => {
     expect(listener).not.toHaveBeenCalled();
   });
 
-  it("may be added twice; off forgets the last one, an unsubscribe its own", () => {
+  test("may be added twice; off forgets the last one, an unsubscribe its own", () => {
     const emitter = createEmitter(vi.fn());
     const calls: string[] = [];
     const twice = () => calls.push("twice");
@@ -42,7 +42,7 @@ describe("listeners", () => {
     expect(calls).toEqual(["between"]);
   });
 
-  it("are heard, or not", () => {
+  test("are heard, or not", () => {
     const emitter = createEmitter(vi.fn());
     expect(emitter.topics[name].isHeard).toBe(false);
     const unsubscribe = emitter.on(name, () => {});
@@ -52,7 +52,7 @@ describe("listeners", () => {
     expect(emitter.topics[name].isHeard).toBe(false);
   });
 
-  it("may come and go during an emit, which goes through those it began with", () => {
+  test("may come and go during an emit, which goes through those it began with", () => {
     const emitter = createEmitter(vi.fn());
     const calls: string[] = [];
     const removeLast: (() => void)[] = [];
@@ -70,7 +70,7 @@ describe("listeners", () => {
     expect(calls).toEqual(["second", "late"]);
   });
 
-  it("may emit", () => {
+  test("may emit", () => {
     const emitter = createEmitter(vi.fn());
     const inner = vi.fn();
     emitter.on("leaseExtended", inner);
@@ -83,7 +83,7 @@ describe("listeners", () => {
 });
 
 describe("a listener that goes wrong", () => {
-  it.each([
+  test.each([
     [
       "throws",
       () => {
@@ -118,7 +118,7 @@ describe("a listener that goes wrong", () => {
     );
   });
 
-  it.each([
+  test.each([
     ["a promise", () => Promise.reject(new Error("late"))],
     [
       "a thenable",
@@ -146,13 +146,13 @@ describe("a listener that goes wrong", () => {
     expect(onError).toHaveBeenCalledExactlyOnceWith(name, new Error("late"));
   });
 
-  it("never settles: nobody waits", () => {
+  test("never settles: nobody waits", () => {
     const emitter = createEmitter(vi.fn());
     emitter.on(name, () => new Promise(() => {}));
     expect(emitter.topics[name].emit(event)).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     [
       "throws",
       () => {
@@ -183,7 +183,7 @@ describe("a listener that goes wrong", () => {
 });
 
 describe("names", () => {
-  it.each(["taskDone", "", "toString", "__proto__", undefined, Symbol("x")])(
+  test.each(["taskDone", "", "toString", "__proto__", undefined, Symbol("x")])(
     "%s is unknown, and all are listed",
     (wrong) => {
       const emitter = createEmitter(vi.fn());
@@ -199,12 +199,12 @@ describe("names", () => {
     },
   );
 
-  it("are those of the interface", () => {
+  test("are those of the interface", () => {
     expect(WORKER_EVENT_NAMES).toContain("taskUndeliverable");
     expect(new Set(WORKER_EVENT_NAMES).size).toBe(20);
   });
 
-  it("take a function", () => {
+  test("take a function", () => {
     const emitter = createEmitter(vi.fn());
     for (const wrong of [undefined, null, {}, "log"]) expect(() => emitter.on(name, wrong as never)).toThrow(TypeError);
     expect(emitter.topics[name].isHeard).toBe(false);

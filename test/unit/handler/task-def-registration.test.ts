@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MetadataClient } from "../../../src/client/metadata-client.js";
 import type { TaskDef } from "../../../src/conductor/types.js";
 import {
@@ -71,7 +71,7 @@ function createWorld(registrations: readonly TaskDefRegistration[], existing: re
 const methods = (requests: readonly HttpRequest[]) => requests.map(({ method }) => method);
 
 describe("registering task definitions", () => {
-  it("creates what is not there: by name only, or with fields", async () => {
+  test("creates what is not there: by name only, or with fields", async () => {
     const world = createWorld([
       { name: "a b", wanted: true },
       { name: "c", wanted: { retryCount: 1 } },
@@ -86,7 +86,7 @@ describe("registering task definitions", () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
-  it("leaves what is there and as it is wanted", async () => {
+  test("leaves what is there and as it is wanted", async () => {
     const there = [
       { name: "a", retryCount: 9 },
       { name: "b", retryCount: 1, description: "kept" },
@@ -103,7 +103,7 @@ describe("registering task definitions", () => {
     expect(world.lines.every((line) => line.startsWith("debug"))).toBe(true);
   });
 
-  it("writes the named fields over what differs, keeps the others, and says how it differed", async () => {
+  test("writes the named fields over what differs, keeps the others, and says how it differed", async () => {
     const world = createWorld(
       [{ name: "a", wanted: { retryCount: 1, ownerEmail: "x@y.z" } }],
       [{ name: "a", retryCount: 3, description: "kept" }],
@@ -115,7 +115,7 @@ describe("registering task definitions", () => {
     ]);
   });
 
-  it("does not write what the server would refuse together with what it has", async () => {
+  test("does not write what the server would refuse together with what it has", async () => {
     const world = createWorld(
       [
         { name: "a", wanted: { responseTimeoutSeconds: 600 } },
@@ -130,7 +130,7 @@ describe("registering task definitions", () => {
     expect(world.defs.has("b")).toBe(true);
   });
 
-  it.each([
+  test.each([
     ["nobody there", refused],
     ["503", answered(503)],
     ["a page", answered(200, "<html>")],
@@ -156,7 +156,7 @@ describe("registering task definitions", () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
-  it.each([
+  test.each([
     ["400", answered(400, { message: "ownerEmail cannot be empty" })],
     ["403 of Conductor", answered(403, { message: "no rights" })],
     ["404 of the endpoint", answered(404, { message: "No static resource api/metadata/taskdefs" })],
@@ -173,7 +173,7 @@ describe("registering task definitions", () => {
     expect([...world.defs.keys()]).toEqual(["b"]);
   });
 
-  it("does not let one that keeps failing hold up the others", async () => {
+  test("does not let one that keeps failing hold up the others", async () => {
     const world = createWorld([
       { name: "a", wanted: true },
       { name: "b", wanted: true },
@@ -189,7 +189,7 @@ describe("registering task definitions", () => {
     await registrar.done;
   });
 
-  it("stops in a pause and in the middle of a request", async () => {
+  test("stops in a pause and in the middle of a request", async () => {
     const away = createWorld([{ name: "a", wanted: true }]);
     away.fault = () => refused;
     const first = away.start();
@@ -218,14 +218,14 @@ describe("registering task definitions", () => {
 });
 
 describe("the parts", () => {
-  it("pauses double up to half a minute, and can be made longer by the server", () => {
+  test("pauses double up to half a minute, and can be made longer by the server", () => {
     expect([0, 1, 2].map((failures) => pauseMs(failures, () => 0))).toEqual([500, 1_000, 2_000]);
     expect(pauseMs(1_000, () => 1)).toBeCloseTo(30_000);
     expect(pauseMs(0, () => 0, 7_000)).toBe(7_000);
     expect(pauseMs(0, () => 0, 3_600_000)).toBe(30_000);
   });
 
-  it("one registration for each task type, and fields win", () => {
+  test("one registration for each task type, and fields win", () => {
     const fields = { retryCount: 1 };
     expect(
       registrationsOf([
@@ -242,7 +242,7 @@ describe("the parts", () => {
   });
 });
 
-it.each([429, 503])(
+test.each([429, 503])(
   "a %i in Conductor's own words makes all definitions wait, not each of them ask",
   async (status) => {
     const world = createWorld(Array.from({ length: 50 }, (_, i) => ({ name: `t${i}`, wanted: true })));

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { authenticated } from "../../../src/http/authenticated-transport.js";
 import type { Exchange, HttpRequest, Transport } from "../../../src/http/exchange.js";
 import { asTokenFailure, redactor, Secret, type TokenEvent } from "../../../src/http/token.js";
@@ -55,7 +55,7 @@ function createWorld(script: { token: (n: number) => Answer; other?: (request: H
 }
 
 describe("a token", () => {
-  it("is asked for once, and goes with every request", async () => {
+  test("is asked for once, and goes with every request", async () => {
     const world = createWorld({ token: () => tokenAnswer("t1") });
     const all = await Promise.all(Array.from({ length: 20 }, () => world.send()));
     expect(all.every((exchange) => exchange.kind === "answered" && exchange.body === "done")).toBe(true);
@@ -67,7 +67,7 @@ describe("a token", () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
-  it("that lives five minutes is replaced in the background after four, and nobody waits for it", async () => {
+  test("that lives five minutes is replaced in the background after four, and nobody waits for it", async () => {
     let answerSecond: (exchange: Exchange) => void = () => {};
     const second = new Promise<Exchange>((resolve) => (answerSecond = resolve));
     const world = createWorld({ token: (n) => (n === 1 ? tokenAnswer(jwt("t1", 300)) : second) });
@@ -87,7 +87,7 @@ describe("a token", () => {
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  it("without a lifetime of its own is replaced after 36 minutes", async () => {
+  test("without a lifetime of its own is replaced after 36 minutes", async () => {
     const world = createWorld({ token: (n) => tokenAnswer(`t${n}`) });
     await world.send();
     await world.clock.advanceAsync(36 * 60_000 - 1);
@@ -98,7 +98,7 @@ describe("a token", () => {
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  it.each([
+  test.each([
     ["503", answered(503)],
     ["404", answered(404, '{"status":404,"message":"No static resource api/token."}')],
     ["400", answered(400, "{}")],
@@ -123,7 +123,7 @@ describe("a token", () => {
     },
   );
 
-  it("whose lifetime is nonsense does not make a storm of requests", async () => {
+  test("whose lifetime is nonsense does not make a storm of requests", async () => {
     const world = createWorld({ token: (n) => tokenAnswer(jwt(`t${n}`, -1_000_000)) });
     for (let i = 0; i < 100; i++) {
       await world.send();
@@ -134,7 +134,7 @@ describe("a token", () => {
 });
 
 describe("a request that is refused for its token", () => {
-  it("is sent once more with a new one, inside its own deadline", async () => {
+  test("is sent once more with a new one, inside its own deadline", async () => {
     const world = createWorld({
       token: (n) => tokenAnswer(`t${n}`),
       other: ({ token }) => {
@@ -149,14 +149,14 @@ describe("a request that is refused for its token", () => {
     ]);
   });
 
-  it("again is not sent a third time", async () => {
+  test("again is not sent a third time", async () => {
     const world = createWorld({ token: (n) => tokenAnswer(`t${n}`), other: () => expired });
     expect(await world.send()).toMatchObject({ status: 401 });
     expect(world.others).toHaveLength(2);
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  it("that was replaced meanwhile goes again without asking", async () => {
+  test("that was replaced meanwhile goes again without asking", async () => {
     const held: ((exchange: Exchange) => void)[] = [];
     const world = createWorld({
       token: (n) => tokenAnswer(`t${n}`),
@@ -173,7 +173,7 @@ describe("a request that is refused for its token", () => {
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  it("ends as it was refused when no token comes", async () => {
+  test("ends as it was refused when no token comes", async () => {
     const world = createWorld({ token: (n) => (n === 1 ? tokenAnswer("t1") : answered(503)), other: () => expired });
     expect(await world.send()).toMatchObject({ status: 401, body: expect.stringContaining("EXPIRED_TOKEN") });
     expect(world.others).toHaveLength(1);
@@ -182,7 +182,7 @@ describe("a request that is refused for its token", () => {
     expect(world.others).toHaveLength(1);
   });
 
-  it("by somebody who does not say so costs a request for a token, and not the token", async () => {
+  test("by somebody who does not say so costs a request for a token, and not the token", async () => {
     let isAstray = true;
     const world = createWorld({
       token: (n) => (n === 1 ? tokenAnswer("t1") : answered(401, "<html>")),
@@ -194,7 +194,7 @@ describe("a request that is refused for its token", () => {
     expect(await world.send()).toMatchObject({ status: 200 });
   });
 
-  it.each([
+  test.each([
     ["403 without those words", answered(403, '{"message":"no rights"}')],
     ["400 with them", answered(400, '"EXPIRED_TOKEN"')],
     ["200 with them", answered(200, '"EXPIRED_TOKEN"')],
@@ -208,7 +208,7 @@ describe("a request that is refused for its token", () => {
 describe("waiting for a token", () => {
   const never = new Promise<Exchange>(() => {});
 
-  it("ends with the deadline of the request, which was not sent", async () => {
+  test("ends with the deadline of the request, which was not sent", async () => {
     const world = createWorld({ token: () => never });
     const waiting = world.send({ deadlineMs: 3_000 });
     await world.clock.advanceAsync(3_000);
@@ -216,7 +216,7 @@ describe("waiting for a token", () => {
     expect(world.others).toHaveLength(0);
   });
 
-  it("leaves a poll the time for which it is held", async () => {
+  test("leaves a poll the time for which it is held", async () => {
     let answerToken: (exchange: Exchange) => void = () => {};
     const world = createWorld({ token: () => new Promise<Exchange>((resolve) => (answerToken = resolve)) });
     const early = world.send({ lane: "poll", deadlineMs: 12_000 });
@@ -230,7 +230,7 @@ describe("waiting for a token", () => {
     expect(world.others.map(({ deadlineMs }) => deadlineMs)).toEqual([12_000 - 4_900]);
   });
 
-  it("for a poll that is refused late is not begun", async () => {
+  test("for a poll that is refused late is not begun", async () => {
     const world = createWorld({
       token: (n) => tokenAnswer(`t${n}`),
       other: () => {
@@ -246,7 +246,7 @@ describe("waiting for a token", () => {
 describe("a server without a token endpoint", () => {
   const notFound = answered(404, '{"status":404,"message":"No static resource api/token."}');
 
-  it("is talked to without a token, until it answers 401", async () => {
+  test("is talked to without a token, until it answers 401", async () => {
     let wantsToken = false;
     const world = createWorld({
       token: (n) => (n < 3 ? notFound : tokenAnswer("t1")),
@@ -268,7 +268,7 @@ describe("a server without a token endpoint", () => {
 describe("a request that gets no token", () => {
   const redact = redactor(SECRET);
 
-  it.each([
+  test.each([
     [answered(401, "<html>"), { kind: "answered", status: 401 }],
     [
       answered(400, '{"message":"bad key"}'),
@@ -310,7 +310,7 @@ describe("secrets", () => {
       String(value),
     ].join("\n");
 
-  it("are shown by nothing", async () => {
+  test("are shown by nothing", async () => {
     const secret = new Secret(SECRET);
     expect(shows({ secret }) + String(secret)).not.toContain("s3cr3t");
     expect(secret.reveal()).toBe(SECRET);
@@ -319,7 +319,7 @@ describe("secrets", () => {
     expect(shows(world.transport)).not.toMatch(/s3cr3t|t0k3n/);
   });
 
-  it("are taken out of what the server says, in every form", async () => {
+  test("are taken out of what the server says, in every form", async () => {
     const quoted = { message: `no such key: ${SECRET}, ${encodeURIComponent(SECRET)}` };
     const world = createWorld({ token: () => answered(401, JSON.stringify(quoted)) });
     const exchange = await world.send();
@@ -330,7 +330,7 @@ describe("secrets", () => {
     expect(redactor("\ud800")("a\ud800b")).toBe("a[secret]b");
   });
 
-  it("are taken out of refusals that quote the token", async () => {
+  test("are taken out of refusals that quote the token", async () => {
     const world = createWorld({
       token: () => tokenAnswer("t0k3n"),
       other: () => answered(403, '{"message":"t0k3n may not do that"}'),

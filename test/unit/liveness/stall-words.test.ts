@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { runInThisContext } from "node:vm";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { StallReport } from "../../../src/liveness/stall-report.js";
 import { NATIVE_CALL_SOURCE } from "../../../src/liveness/thread/native-call-source.js";
 import { REPORT_SOURCE } from "../../../src/liveness/thread/report-source.js";
@@ -33,7 +33,7 @@ describe("what the kernel sees the main thread do", () => {
   const view = (state: string, wchan: string, syscall: string, cpuTicks = 0) => ({ state, wchan, syscall, cpuTicks });
   const tell = (after: KernelView, arch = "x64") => thread.describeNativeCall(view("S", "", ""), after, 1_000, arch);
 
-  it.each([
+  test.each([
     [
       view("S", "do_epoll_wait", "281"),
       /^waiting for a child process \(execSync, spawnSync\) \(state S, wchan do_epoll_/,
@@ -55,12 +55,12 @@ describe("what the kernel sees the main thread do", () => {
     expect(tell(seen)).toMatch(words);
   });
 
-  it("knows that the calls have other numbers on another processor", () => {
+  test("knows that the calls have other numbers on another processor", () => {
     expect(tell(view("S", "0", "63"), "arm64")).toMatch(/^in a blocking read/);
     expect(tell(view("S", "0", "63"), "riscv64")).toMatch(/^waiting \(/);
   });
 
-  it.runIf(process.platform === "linux")("reads it for this process", () => {
+  test.runIf(process.platform === "linux")("reads it for this process", () => {
     const view = thread.kernelView();
     expect(view?.state).toMatch(/^[RSD]$/);
     expect(view?.cpuTicks).toBeGreaterThan(0);
@@ -85,7 +85,7 @@ describe("a stall in a sentence", () => {
     "    at execute (/app/b.ts:1:1)",
   ].join("\n");
 
-  it("names the guilty function of a main thread that is busy", () => {
+  test("names the guilty function of a main thread that is busy", () => {
     expect(thread.tellStall({ ...report, mainThread: "busy", stack }, 70)).toBe(
       "stuck: no iteration of the poll loop for 2.3 s (resize, mail); the main thread is busy in guilty (/app/a.ts:3:4); " +
         "the function entered last is of resize; ending the process with exit code 70",
@@ -95,7 +95,7 @@ describe("a stall in a sentence", () => {
     );
   });
 
-  it("says what is known in the other cases", () => {
+  test("says what is known in the other cases", () => {
     const native = { ...report, mainThread: "native", nativeCall: "asleep (state S)" } as const;
     expect(thread.tellStall(native, 70)).toContain(
       "the main thread is in a native call: asleep (state S); the function",
@@ -113,7 +113,7 @@ describe("a stall in a sentence", () => {
     );
   });
 
-  it("says that it got no CPU, where it got none most of the time", () => {
+  test("says that it got no CPU, where it got none most of the time", () => {
     const told = (waitedMs: number) =>
       thread.tellStall({ ...report, cpu: { ofMs: 1_000, ranMs: 1_000 - waitedMs, waitedMs } }, 70);
     expect(told(900)).toContain(
@@ -122,7 +122,7 @@ describe("a stall in a sentence", () => {
     expect(told(400)).not.toContain("CPU");
   });
 
-  it("is a line as pino writes them, without a line break of its own", () => {
+  test("is a line as pino writes them, without a line break of its own", () => {
     const line = thread.logLine(60, { stall: { stack: "a\nb" } }, "stuck\nhere");
     expect(line.indexOf("\n")).toBe(line.length - 1);
     expect(Object.keys(JSON.parse(line) as object)).toEqual([
@@ -144,7 +144,7 @@ describe("the report file", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it("is readable by its owner only, and written anew", () => {
+  test("is readable by its owner only, and written anew", () => {
     mkdirSync(folder, { recursive: true });
     const file = path.join(folder, "stall.json");
     writeFileSync(file, "an older and longer one", { mode: 0o644 });
@@ -154,7 +154,7 @@ describe("the report file", () => {
     expect(readdirSync(folder)).toEqual(["stall.json"]);
   });
 
-  it("leaves nothing half behind where it cannot be put", () => {
+  test("leaves nothing half behind where it cannot be put", () => {
     mkdirSync(path.join(folder, "taken", "by"), { recursive: true });
     expect(() => {
       thread.writeFileWhole(path.join(folder, "taken"), "new");

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { prettyLine } from "../../../src/log/pretty.js";
 
 const TIME = new Date(2026, 0, 2, 15, 4, 5, 7).getTime();
@@ -8,7 +8,7 @@ const pretty = (fields: object, hasColours = false) => prettyLine(line(fields), 
 const ESC = "\u001b";
 
 describe("a line for people", () => {
-  it.each([
+  test.each([
     [{ msg: "hello" }, "15:04:05.007 INFO  hello"],
     [
       { msg: "hello", taskType: "greet", attempt: 2, ok: true, none: null },
@@ -34,7 +34,7 @@ describe("a line for people", () => {
     expect(pretty(fields)).toBe(`${expected}\n`);
   });
 
-  it("shows an error's stack indented below, and what else it carries", () => {
+  test("shows an error's stack indented below, and what else it carries", () => {
     const err = {
       type: "TypeError",
       message: "bad",
@@ -50,7 +50,7 @@ describe("a line for people", () => {
     );
   });
 
-  it.each([
+  test.each([
     [{ type: "Error", message: "no stack" }, "    Error: no stack\n"],
     ["a string", "    a string\n"],
     [5, "    5\n"],
@@ -60,7 +60,7 @@ describe("a line for people", () => {
     expect(pretty({ msg: "m", err })).toBe(`15:04:05.007 INFO  m\n${expected}`);
   });
 
-  it.each([
+  test.each([
     ["a message", (text: string) => ({ msg: text })],
     ["a value", (text: string) => ({ msg: "m", a: text })],
     ["a key", (text: string) => ({ msg: "m", [text]: 1 })],
@@ -78,18 +78,18 @@ describe("a line for people", () => {
     expect(forged.split("\n").filter((each) => each.startsWith("15:04"))).toHaveLength(1);
   });
 
-  it("keeps a stack's lines below the line, whatever the message has in it", () => {
+  test("keeps a stack's lines below the line, whatever the message has in it", () => {
     const err = { type: "Error", message: "x", stack: `Error: a\n15:04:05.007 INFO forged\n${ESC}[31mred` };
     expect(pretty({ msg: "m", err })).toBe(
       "15:04:05.007 INFO  m\n    Error: a\n    15:04:05.007 INFO forged\n    \\u001b[31mred\n",
     );
   });
 
-  it("keeps letters, accents and emojis as they are", () => {
+  test("keeps letters, accents and emojis as they are", () => {
     expect(pretty({ msg: "naïve 日本語 👩‍👩‍👧", who: "Zoë" })).toBe("15:04:05.007 INFO  naïve 日本語 👩‍👩‍👧 who=Zoë\n");
   });
 
-  it("cuts what is long, and says how long it was", () => {
+  test("cuts what is long, and says how long it was", () => {
     const shown = pretty({ msg: "m", a: "x".repeat(5_000), b: { c: "y".repeat(5_000) } });
     expect(shown).toContain(`a="${"x".repeat(200)}…(5000 characters)"`);
     expect(shown.length).toBeLessThan(600);
@@ -103,14 +103,14 @@ describe("a line for people", () => {
     expect(pretty({ msg: "m", ...many })).toMatch(/k39=39 …60 more\n$/);
   });
 
-  it("has colours only when it is told to", () => {
+  test("has colours only when it is told to", () => {
     expect(pretty({ level: 40, msg: "m", a: 1 }, true)).toBe(
       `${ESC}[90m15:04:05.007${ESC}[0m ${ESC}[33mWARN ${ESC}[0m m ${ESC}[90ma=1${ESC}[0m\n`,
     );
     expect(pretty({ level: 40, msg: "m", a: 1, err: { stack: "s" } })).not.toContain(ESC);
   });
 
-  it.each([
+  test.each([
     ["no JSON", "oops \u001b[2J\nforged", "oops \\u001b[2J\\nforged\n"],
     ["not an object", "[1]\n", "[1]\n"],
     ["null", "null", "null\n"],
@@ -119,7 +119,7 @@ describe("a line for people", () => {
     expect(prettyLine(json, false)).toBe(expected);
   });
 
-  it("survives what is nested too deep to be written again", () => {
+  test("survives what is nested too deep to be written again", () => {
     const deep = `{"level":30,"time":${TIME},"msg":"m","a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`;
     expect(() => prettyLine(deep, false)).not.toThrow();
   });

@@ -1,10 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { redacted } from "../../../src/log/redact.js";
 
 const C = "[Redacted]";
 
 describe("redacted", () => {
-  it.each([
+  test.each([
     [
       { token: "s", a: 1 },
       { token: C, a: 1 },
@@ -37,7 +37,7 @@ describe("redacted", () => {
     expect(JSON.stringify(fields)).toBe(before);
   });
 
-  it("gives back what holds no secret as it is, whatever it is", () => {
+  test("gives back what holds no secret as it is, whatever it is", () => {
     const cyclic: Record<string, unknown> = {
       a: { b: { c: 1 } },
       date: new Date(0),
@@ -48,12 +48,12 @@ describe("redacted", () => {
     for (const fields of [{}, [], cyclic, { map: new Map([["token", 1]]) }]) expect(redacted(fields)).toBe(fields);
   });
 
-  it("cleans copies of what is frozen, and leaves other secrets three levels down", () => {
+  test("cleans copies of what is frozen, and leaves other secrets three levels down", () => {
     const fields = Object.freeze({ a: Object.freeze({ token: "s", b: { c: { token: "deep" } } }) });
     expect(redacted(fields)).toEqual({ a: { token: C, b: { c: { token: "deep" } } } });
   });
 
-  it("throws nothing, and shows nothing of what cannot be read", () => {
+  test("throws nothing, and shows nothing of what cannot be read", () => {
     const bad = {
       get a(): never {
         throw new Error("x");
@@ -66,7 +66,7 @@ describe("redacted", () => {
     expect(redacted({ r: revoked.proxy })).toEqual({ unreadable: true });
   });
 
-  it("costs a line without secrets little", () => {
+  test("costs a line without secrets little", () => {
     const fields = { taskType: "greet", taskId: "t", workflowInstanceId: "w", input: { a: 1, b: { c: 2 } } };
     const timeMs = (work: () => unknown) => {
       const startedAt = performance.now();

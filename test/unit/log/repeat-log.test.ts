@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createRepeatLog } from "../../../src/log/repeat-log.js";
 
 function setUp(summaryIntervalMs?: number) {
@@ -16,7 +16,7 @@ function setUp(summaryIntervalMs?: number) {
 }
 
 describe("a trouble that lasts", () => {
-  it("is one line at once, a summary a minute, and one line at the end", () => {
+  test("is one line at once, a summary a minute, and one line at the end", () => {
     const { log, lines, time } = setUp();
     for (let second = 0; second < 150; second++) {
       log.failed("polls", { code: "CONNECT_FAILED" }, "the server cannot be reached");
@@ -44,13 +44,13 @@ describe("a trouble that lasts", () => {
     ]);
   });
 
-  it("says nothing of a success that followed none", () => {
+  test("says nothing of a success that followed none", () => {
     const { log, lines } = setUp();
     log.succeeded("polls");
     expect(lines).toEqual([]);
   });
 
-  it("begins anew after its end", () => {
+  test("begins anew after its end", () => {
     const { log, lines } = setUp();
     log.failed("polls", {}, "x");
     log.succeeded("polls");
@@ -58,7 +58,7 @@ describe("a trouble that lasts", () => {
     expect(lines.map(([level]) => level)).toEqual(["warn", "info", "warn"]);
   });
 
-  it("is kept apart by key", () => {
+  test("is kept apart by key", () => {
     const { log, lines } = setUp();
     log.failed("a", {}, "x");
     log.failed("b", {}, "x");
@@ -67,7 +67,7 @@ describe("a trouble that lasts", () => {
     expect(lines).toHaveLength(3);
   });
 
-  it("is said again at once when it became another, for five messages", () => {
+  test("is said again at once when it became another, for five messages", () => {
     const { log, lines } = setUp();
     log.failed("polls", {}, "refused");
     log.failed("polls", {}, "unauthorized");
@@ -78,7 +78,7 @@ describe("a trouble that lasts", () => {
     expect(lines).toHaveLength(5);
   });
 
-  it("counts between the lines, whatever made them", () => {
+  test("counts between the lines, whatever made them", () => {
     const { log, lines, time } = setUp(10);
     log.failed("polls", {}, "a");
     log.failed("polls", {}, "a");

@@ -1,5 +1,5 @@
 import { Registry } from "prom-client";
-import { expect, it, test } from "vitest";
+import { expect, test } from "vitest";
 import { ConductorError } from "../../../src/conductor/errors.js";
 import { createClientMetrics } from "../../../src/metrics/client-metrics.js";
 import type { Counter } from "../../../src/metrics/families.js";
@@ -17,7 +17,7 @@ const hostile = new Proxy(new Error("x"), {
   },
 });
 
-it.each<[string, unknown, string]>([
+test.each<[string, unknown, string]>([
   ["a built-in class", new TypeError("id-1 is odd"), "TypeError"],
   ["a class derived by a user, which has the name of its base", new PaymentError("card 4711"), "PaymentError"],
   ["a name that was set", Object.assign(new Error("x"), { name: "AxiosError", code: "ERR_BAD" }), "AxiosError"],

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { WORKER_EVENT_NAMES } from "../../../src/events/emitter.js";
 import type { WorkerEventName } from "../../../src/events/events.js";
 import { CATALOG, type MetricSpec } from "../../../src/metrics/catalog.js";
@@ -52,7 +52,7 @@ test("every event is counted", () => {
 
 /** The rules of `promtool check metrics`, but for camelCase labels: those are canonical. */
 describe("a metric's name and help are as Prometheus wants them", () => {
-  it.each(specs)("%s", (name, { type, help, labels, buckets }) => {
+  test.each(specs)("%s", (name, { type, help, labels, buckets }) => {
     expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
     expect(name.endsWith("_total")).toBe(type === "counter");
     expect(name).not.toMatch(/_(counter|gauge|histogram|summary|info|bucket|count|sum)(_|$)/);

@@ -1,5 +1,5 @@
 import { Registry } from "prom-client";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ConductorError } from "../../../src/conductor/errors.js";
 import { CATALOG, type MetricName } from "../../../src/metrics/catalog.js";
 import { createClientMetrics } from "../../../src/metrics/client-metrics.js";
@@ -265,7 +265,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
 };
 
 describe("each metric of a handler says what its event or its state says", () => {
-  it.each(Object.entries(ROWS))("%s", async (name, { drive, lines }) => {
+  test.each(Object.entries(ROWS))("%s", async (name, { drive, lines }) => {
     const source = createSource();
     const registry = new Registry();
     const metrics = await attachMetrics(source, registry);

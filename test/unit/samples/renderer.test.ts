@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Accounts, TypeAccount } from "../../../samples/order-fulfilment/accounts.js";
 import { readOptions } from "../../../samples/order-fulfilment/options.js";
 import {
@@ -64,7 +64,7 @@ class FakeScreen {
 }
 
 describe("progressLine", () => {
-  it("is never longer than the terminal is wide", () => {
+  test("is never longer than the terminal is wide", () => {
     fc.assert(
       fc.property(states, fc.integer({ min: 1, max: 200 }), fc.boolean(), (state, width, hasBar) => {
         expect(progressLine(state, width, hasBar).length).toBeLessThanOrEqual(width);
@@ -72,7 +72,7 @@ describe("progressLine", () => {
     );
   });
 
-  it("is full when all is done, and has room to go before that", () => {
+  test("is full when all is done, and has room to go before that", () => {
     expect(progressLine(stateOf(300, 300), 79, true)).toMatchInlineSnapshot(
       `"[========================================] 300/300 orders, 1500 tasks, 5.1 s"`,
     );
@@ -81,7 +81,7 @@ describe("progressLine", () => {
     );
   });
 
-  it("says less where there is less room, the count last of all", () => {
+  test("says less where there is less room, the count last of all", () => {
     expect(progressLine(stateOf(150, 300), 40, true)).toMatchInlineSnapshot(
       `"[========--------] 150/300 orders, 2.5 s"`,
     );
@@ -90,7 +90,7 @@ describe("progressLine", () => {
 });
 
 describe("reportLines", () => {
-  it("has no line that is longer than the terminal is wide", () => {
+  test("has no line that is longer than the terminal is wide", () => {
     const numbers = fc.array(fc.integer({ min: 0, max: 100_000 }), { maxLength: 20 });
     fc.assert(
       fc.property(numbers, fc.integer({ min: 4, max: 120 }), (values, width) => {
@@ -102,7 +102,7 @@ describe("reportLines", () => {
     );
   });
 
-  it("counts everything that went wrong, and is flawless only without it", () => {
+  test("counts everything that went wrong, and is flawless only without it", () => {
     expect(isFlawless(outcomeOf())).toBe(true);
     const lost = outcomeOf(undefined, { accounts: { ...outcomeOf().accounts, lost: 1 } });
     expect(isFlawless(lost)).toBe(false);
@@ -116,13 +116,13 @@ describe("reportLines", () => {
     expect(reportLines(failed, 80)).toContain("workflows FAILED     1");
   });
 
-  it("says when there was nothing to measure", () => {
+  test("says when there was nothing to measure", () => {
     expect(reportLines(outcomeOf([]), 80).join("\n")).toMatch(/order_ship +0 +1 +- +- +- +-$/m);
   });
 });
 
 describe("createProgress", () => {
-  it("writes no control codes without a terminal, and a line every few seconds at most", () => {
+  test("writes no control codes without a terminal, and a line every few seconds at most", () => {
     let now = 0;
     const screen = new FakeScreen(false);
     const progress = createProgress(screen, screen, {}, () => now);
@@ -136,13 +136,13 @@ describe("createProgress", () => {
     expect(screen.text.trimEnd().split("\n")).toHaveLength(3 + 2);
   });
 
-  it("writes no control codes to a terminal that does not know them", () => {
+  test("writes no control codes to a terminal that does not know them", () => {
     const screen = new FakeScreen(true);
     createProgress(screen, screen, { TERM: "dumb" }).finish(stateOf(1, 1));
     expect(screen.text).toBe("1/1 orders, 5 tasks, 0.0 s\n");
   });
 
-  it("redraws in place, and takes a note out of the way of the bar", () => {
+  test("redraws in place, and takes a note out of the way of the bar", () => {
     let now = 0;
     const screen = new FakeScreen(true);
     const progress = createProgress(screen, screen, {}, () => (now += 1000));
@@ -157,13 +157,13 @@ describe("createProgress", () => {
 });
 
 describe("the screen", () => {
-  it("is 80 columns where nobody knows, and at most that", () => {
+  test("is 80 columns where nobody knows, and at most that", () => {
     expect(
       [{}, { columns: 0 }, { columns: 200 }, { columns: 50 }].map((s) => widthOf({ ...s, write: () => true })),
     ).toEqual([80, 80, 80, 50]);
   });
 
-  it("has colours on a terminal, unless NO_COLOR says no", () => {
+  test("has colours on a terminal, unless NO_COLOR says no", () => {
     expect(hasColours(new FakeScreen(true), {})).toBe(true);
     expect(hasColours(new FakeScreen(true), { NO_COLOR: "" })).toBe(true);
     expect(hasColours(new FakeScreen(true), { NO_COLOR: "1" })).toBe(false);
@@ -173,7 +173,7 @@ describe("the screen", () => {
 });
 
 describe("readOptions", () => {
-  it("reads the number of orders, and refuses what is none", () => {
+  test("reads the number of orders, and refuses what is none", () => {
     expect(readOptions([])).toEqual({ workflows: 300 });
     expect(readOptions(["--workflows", "20"])).toEqual({ workflows: 20 });
     expect(readOptions(["--help"])).toBe("help");

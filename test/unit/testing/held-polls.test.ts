@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createPolling, type QueueKind } from "../../../src/testing/engine/held-polls.js";
 import { TaskQueue } from "../../../src/testing/engine/queue.js";
 import { Timeline } from "../../../src/testing/engine/timeline.js";
@@ -28,7 +28,7 @@ function world(kind: QueueKind) {
 }
 
 describe("a patient queue", () => {
-  it("looks every 100 ms, and answers when full or at the timeout", () => {
+  test("looks every 100 ms, and answers when full or at the timeout", () => {
     const { clock, push, poll } = world("patient");
     const full = poll(2, 1000);
     clock.turn(150);
@@ -46,7 +46,7 @@ describe("a patient queue", () => {
     expect(short).toEqual([[500, ["c"]]]);
   });
 
-  it("does not wait with a timeout of 0", () => {
+  test("does not wait with a timeout of 0", () => {
     const { push, poll } = world("patient");
     push("a");
     expect(poll(5, 0)).toEqual([[0, ["a"]]]);
@@ -54,7 +54,7 @@ describe("a patient queue", () => {
 });
 
 describe("an eager queue", () => {
-  it("answers at the first task with what comes within 2 ms, the longest held poll first", () => {
+  test("answers at the first task with what comes within 2 ms, the longest held poll first", () => {
     const { clock, push, poll } = world("eager");
     const first = poll(5, 1000);
     const second = poll(1, 1000);
@@ -67,7 +67,7 @@ describe("an eager queue", () => {
     expect(first).toEqual([[32, ["a", "c"]]]);
   });
 
-  it("gives a delayed task to a held poll when it becomes visible", () => {
+  test("gives a delayed task to a held poll when it becomes visible", () => {
     const { clock, push, poll } = world("eager");
     const held = poll(1, 1000);
     push("a", 300);
@@ -77,7 +77,7 @@ describe("an eager queue", () => {
     expect(held).toEqual([[300, ["a"]]]);
   });
 
-  it("gives nothing to a poll that does not wait, while one is held and for 150 ms after it ended empty", () => {
+  test("gives nothing to a poll that does not wait, while one is held and for 150 ms after it ended empty", () => {
     const { clock, push, poll } = world("eager");
     const held = poll(1, 100);
     push("late", 50);
@@ -96,7 +96,7 @@ describe("an eager queue", () => {
 });
 
 describe("an instant queue", () => {
-  it("ignores the timeout", () => {
+  test("ignores the timeout", () => {
     const { push, poll } = world("instant");
     expect(poll(1, 5000)).toEqual([[0, []]]);
     push("a");
