@@ -11,28 +11,30 @@ const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;
 const wedges = WEDGES.filter((wedge) => OSTINATO_WEDGES === "all" || wedge.sampled);
 
 let server: EmbeddedConductor;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.close());
-
-function noteTimes({ name, exitReason, successorPolledMs, allEndedMs }: WedgeStory, how: string) {
-  if (OSTINATO_WEDGE_TIMES === undefined) return;
-  appendFileSync(OSTINATO_WEDGE_TIMES, `${how} ${name} ${exitReason} ${successorPolledMs} ${allEndedMs}\n`);
-}
-
-describe("a process that got stuck is replaced, and what it had is ended", () => {
-  test.each(wedges)("$name", async (wedge: Wedge) => {
-    const story = await superviseWedge({ wedge, serverUrl: server.serverUrl });
-    noteTimes(story, "plain");
-    expectGoodEnd(wedge, story);
+describe("the supervisor", () => {
+  beforeAll(async () => {
+    server = await startServer();
   });
-  test.each(wedges.filter(({ name }) => OSTINATO_WEDGES === "all" || name === "whileTrue"))(
-    "$name, with a journal",
-    async (wedge: Wedge) => {
-      const story = await superviseWedge({ wedge, serverUrl: server.serverUrl, journal: true });
-      noteTimes(story, "journal");
+  afterAll(() => server.close());
+
+  function noteTimes({ name, exitReason, successorPolledMs, allEndedMs }: WedgeStory, how: string) {
+    if (OSTINATO_WEDGE_TIMES === undefined) return;
+    appendFileSync(OSTINATO_WEDGE_TIMES, `${how} ${name} ${exitReason} ${successorPolledMs} ${allEndedMs}\n`);
+  }
+
+  describe("a process that got stuck is replaced, and what it had is ended", () => {
+    test.each(wedges)("$name", async (wedge: Wedge) => {
+      const story = await superviseWedge({ wedge, serverUrl: server.serverUrl });
+      noteTimes(story, "plain");
       expectGoodEnd(wedge, story);
-    },
-  );
+    });
+    test.each(wedges.filter(({ name }) => OSTINATO_WEDGES === "all" || name === "whileTrue"))(
+      "$name, with a journal",
+      async (wedge: Wedge) => {
+        const story = await superviseWedge({ wedge, serverUrl: server.serverUrl, journal: true });
+        noteTimes(story, "journal");
+        expectGoodEnd(wedge, story);
+      },
+    );
+  });
 });

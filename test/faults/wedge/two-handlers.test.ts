@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
 import { startProcess } from "../../support/process/process-harness.js";
 
@@ -43,17 +43,18 @@ async function withTwoHandlers(
     await conductor.close();
   }
 }
+describe("two handlers in one process", () => {
+  test("a function that one handler has abandoned does not end the process while another handler drains", () =>
+    withTwoHandlers("wait", async (worker, status) => {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      worker.signal("SIGTERM");
+      expect(await worker.waitForExit(12_000)).toEqual({ code: 0, signal: null });
+      expect(await status()).toBe("COMPLETED");
+    }));
 
-test("a function that one handler has abandoned does not end the process while another handler drains", () =>
-  withTwoHandlers("wait", async (worker, status) => {
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    worker.signal("SIGTERM");
-    expect(await worker.waitForExit(12_000)).toEqual({ code: 0, signal: null });
-    expect(await status()).toBe("COMPLETED");
-  }));
-
-test("an error that nobody catches ends what all handlers have in flight", () =>
-  withTwoHandlers("throw", async (worker, status) => {
-    expect(await worker.waitForExit(10_000)).toEqual({ code: 1, signal: null });
-    expect(await status()).toBe("FAILED");
-  }));
+  test("an error that nobody catches ends what all handlers have in flight", () =>
+    withTwoHandlers("throw", async (worker, status) => {
+      expect(await worker.waitForExit(10_000)).toEqual({ code: 1, signal: null });
+      expect(await status()).toBe("FAILED");
+    }));
+});

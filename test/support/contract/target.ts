@@ -24,7 +24,7 @@ const serverKind = (process.env.CONTRACT_SERVER_QUEUE ?? "patient") as QueueKind
 /** Declares the same tests for each target. */
 export function onEveryTarget(title: string, declare: (target: Target) => void): void {
   if (serverUrl !== undefined) {
-    describe(`${title} (real server, ${serverKind})`, () => {
+    describe(`the contract: ${title} (real server, ${serverKind})`, () => {
       declare({
         baseUrl: serverUrl,
         kind: serverKind,
@@ -38,7 +38,7 @@ export function onEveryTarget(title: string, declare: (target: Target) => void):
     return;
   }
   for (const kind of ["patient", "eager", "instant"] as const) {
-    describe(`${title} (embedded, ${kind})`, () => {
+    describe(`the contract: ${title} (embedded, ${kind})`, () => {
       let conductor: EmbeddedConductor | undefined;
       const target: Target = {
         baseUrl: "",

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { inProgress } from "../../../src/worker/in-progress.js";
 import type { Fate } from "../../support/servers/model-server.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
@@ -154,18 +154,19 @@ async function play(steps: readonly Step[], concurrency: number, stopWithin: num
       expect.fail(`${taskId} had finished, and its result was lost: ${status}`);
   }
 }
-
-test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
-  const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);
-  const numRuns = Number(process.env.OSTINATO_RUNS ?? 10_000);
-  console.info(`seed ${seed}, ${numRuns} runs`);
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { maxLength: 25 }),
-      fc.integer({ min: 1, max: 3 }),
-      fc.constantFrom(0, 1_000, 25_000),
-      play,
-    ),
-    { numRuns, seed },
-  );
+describe("a runner group under random faults", () => {
+  test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
+    const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);
+    const numRuns = Number(process.env.OSTINATO_RUNS ?? 10_000);
+    console.info(`seed ${seed}, ${numRuns} runs`);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 25 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.constantFrom(0, 1_000, 25_000),
+        play,
+      ),
+      { numRuns, seed },
+    );
+  });
 });

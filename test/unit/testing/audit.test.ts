@@ -43,7 +43,7 @@ const audit = (ledger: LedgerEntry[], statuses: Record<string, TaskStatus> = {})
   );
 const ids = (tasks: readonly { taskId: string }[]) => tasks.map(({ taskId }) => taskId);
 
-describe("the audit", () => {
+describe("the audit of the embedded Conductor", () => {
   test("finds nothing wrong with a task that was handed out and completed", () => {
     const { violations, handedOut } = audit([handOut("a"), update("a")], { a: "COMPLETED" });
     expect(violations).toEqual({ lost: [], reportedMoreThanOnce: [], handedOutTwice: [] });

@@ -10,7 +10,7 @@ const workflowErrors = (fields: object) =>
     (error) => error.message,
   );
 
-describe("the checks of a task definition", () => {
+describe("the embedded Conductor's checks of a task definition", () => {
   test("passes the defaults, and limits at their edge", () => {
     expect(taskErrors({})).toEqual([]);
     expect(taskErrors({ responseTimeoutSeconds: 30, timeoutSeconds: 30, totalTimeoutSeconds: 30 })).toEqual([]);
@@ -40,7 +40,7 @@ describe("the checks of a task definition", () => {
   });
 });
 
-describe("the checks of a workflow definition", () => {
+describe("the embedded Conductor's checks of a workflow definition", () => {
   test("passes a plain one", () => {
     expect(workflowErrors({})).toEqual([]);
   });

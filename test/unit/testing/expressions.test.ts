@@ -7,7 +7,7 @@ const values: Record<string, unknown> = {
 };
 const run = (template: unknown) => evaluate(template, (name) => values[name], "task-1");
 
-describe("expressions", () => {
+describe("the expressions of the embedded Conductor", () => {
   test.each([
     ["${workflow.input.x}", 1],
     ["${workflow.input.list}", [{ a: "A" }, { a: "B" }]],

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TaskQueue } from "../../../src/testing/engine/queue.js";
 
-describe("a task queue", () => {
+describe("a task queue of the embedded Conductor", () => {
   test("gives the higher priority first, then what has been visible longest", () => {
     const queue = new TaskQueue("q");
     queue.push("low", 1, 0, 10);

@@ -4,7 +4,7 @@ import { retryDelaySeconds, retryJitterMs } from "../../../src/testing/engine/re
 
 const definition = (fields: object) => completeTaskDef({ name: "t", retryDelaySeconds: 5, ...fields }, 0);
 
-describe("the delay of a retry", () => {
+describe("the delay of a retry by the embedded Conductor", () => {
   test.each([
     [{ retryLogic: "FIXED" }, [5, 5, 5, 5]],
     [{ retryLogic: "LINEAR_BACKOFF" }, [5, 10, 15, 20]],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Timeline } from "../../../src/testing/engine/timeline.js";
 import { HandClock } from "../../support/time/hand-clock.js";
 
-describe("the timeline", () => {
+describe("the timeline of the embedded Conductor", () => {
   test("rings alarms when the clock gets there, in order", () => {
     const clock = new HandClock();
     const timeline = new Timeline(clock);
