@@ -5,6 +5,7 @@ import { startProcess } from "../support/process/process-harness.js";
 import { startRealConductor } from "../support/servers/real-conductor/real-conductor.js";
 
 const BOUND_MS = 280_000;
+
 describe("the contract suite", () => {
   test.each([
     ["sqlite", "patient"],

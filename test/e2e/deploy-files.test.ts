@@ -43,6 +43,7 @@ interface PodMonitor {
     }[];
   };
 }
+
 describe("the files of samples/deploy", () => {
   test("the drain's length is known", () => {
     expect(DRAIN_TIMEOUT_MS).toBeGreaterThan(0);

@@ -33,6 +33,7 @@ let stateDirectory: string;
 let started: RunningProcess[] = [];
 let adminPort: number;
 let folders = 0;
+
 describe("the app of samples/deploy", () => {
   beforeAll(async () => {
     app = await deployApp();

@@ -30,6 +30,7 @@ const MAX_OWN_FAILURES = 3;
 const REPAIR_AFTER_MS = 120_000;
 /** One question to the server. */
 const LOOK_MS = 10_000;
+
 describe("samples/order-fulfilment on a real server", () => {
   test.each(["sqlite", "redis"] as const)(
     "all orders are fulfilled, on %s",

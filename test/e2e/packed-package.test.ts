@@ -14,6 +14,7 @@ const PROGRAM_BOUND_MS = 60_000;
 
 let packed: PackedPackage;
 let conductor: RealConductor | undefined;
+
 describe("the packed package", () => {
   beforeAll(async () => {
     packed = await installPacked();

@@ -19,6 +19,7 @@ const GAUGES = "worker_last_poll_age_seconds";
 
 let port: number;
 let prometheus: Prometheus;
+
 describe("supervised processes that Prometheus scrapes", () => {
   beforeAll(async () => {
     port = await freePort();

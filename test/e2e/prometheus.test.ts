@@ -38,6 +38,7 @@ let proxy: ConductorProxy;
 let prometheus: Prometheus;
 let worker: RunningProcess;
 let adminPort: number;
+
 describe("samples/prometheus", () => {
   beforeAll(async () => {
     adminPort = await freePort();

@@ -15,6 +15,7 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
 describe("the real server that tests start", () => {
   test("a server that is killed comes back on its port and its database", async () => {
     const steps: string[] = [];

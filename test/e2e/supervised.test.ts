@@ -8,6 +8,7 @@ import { WEDGES } from "../support/wedge/wedges.js";
 const SAMPLED = ["whileTrue", "execSync", "pollNeverEnds"];
 /** The program's own are for a server that answers within 200 ms. */
 const handler = { requestTimeoutMs: 2_000, stallTimeoutSeconds: 4 };
+
 describe("the supervisor on a real server", () => {
   test.each(["sqlite", "redis"] as const)(
     "a process that got stuck is replaced, and what it had runs again, on %s",

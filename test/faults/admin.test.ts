@@ -64,6 +64,7 @@ async function readyz(url: string, status: number, boundMs = 10_000): Promise<st
     { boundMs, everyMs: 50, what: () => `/readyz ${status}; last ${JSON.stringify(last)}` },
   );
 }
+
 describe("the admin server", () => {
   describe.concurrent("health, with a handler and a server", () => {
     test("a server that goes away: live all the time, not ready and why, and ready again", async (context) => {

@@ -129,6 +129,7 @@ function connect({ onTestFinished }: TestContext, conductor: GuardedConductor) {
 }
 
 const statusOf = (exchange: Exchange) => (exchange.kind === "answered" ? exchange.status : exchange.fault.code);
+
 describe("authentication", () => {
   describe.concurrent("the token endpoint", () => {
     test("answers 401 with a page for 3 s: polling works afterwards", async (context) => {

@@ -19,6 +19,7 @@ let root: string;
 let dir: string;
 let runsFile: string;
 const workers: RunningProcess[] = [];
+
 describe("the journal of a killed worker process", () => {
   beforeEach(async () => {
     conductor = await startEmbeddedConductor({ ownProcess: true });

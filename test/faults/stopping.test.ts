@@ -25,6 +25,7 @@ async function withStub<T>(work: (served: ServedConductorStub) => Promise<T>): P
     await served.close();
   }
 }
+
 describe("stopping a worker process", () => {
   test("SIGTERM with 20 tasks running: each is finished, exit 0", () =>
     withStub(async (served) => {

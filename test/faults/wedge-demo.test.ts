@@ -25,6 +25,7 @@ const STAGES = [
   /^tasks done twice +0$/,
   /^exit code of the supervisor +0$/,
 ];
+
 describe("samples/wedge-demo", () => {
   test("the demo of a wedge tells each stage, without control codes, within 40 s", async () => {
     const demo = startProcess({ script: main, ownGroup: true });

@@ -9,6 +9,7 @@ import { get, post, startTransport, summary } from "../../support/unit/http.js";
 
 let server: http.Server;
 let proxy: TcpProxy;
+
 describe("the HTTP transport", () => {
   beforeEach(async () => {
     server = http.createServer((request, response) => {

@@ -3,6 +3,7 @@ import http from "node:http";
 import type net from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+
 describe("the HTTP transport", () => {
   test("a transport that is idle and was not closed lets the process end", async () => {
     const server = http.createServer((_request, response) => response.end("ok"));

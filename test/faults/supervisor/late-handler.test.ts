@@ -1,6 +1,7 @@
 import { describe, test } from "vitest";
 import { withSupervisor } from "../../support/supervisor/with-supervisor.js";
 import { waitFor } from "../../support/time/wait-for.js";
+
 describe("the supervisor", () => {
   test("what a dead process had is ended also by a handler that its successor starts later", () => {
     const script = `

@@ -35,6 +35,7 @@ async function feed({ conductor, task }: Supervised, poison: string) {
   await feeding;
   return { fed, ended };
 }
+
 describe("the supervisor", () => {
   test("a task that wedges every process it touches fails after its retries, and the rest gets done meanwhile", () =>
     withSupervisor({ script: SCRIPT, handler, args: ["--processes", "2"], retryCount: 10 }, async (supervised) => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isAlive, lines, QUICK_STALL, withSupervisor } from "../../support/supervisor/with-supervisor.js";
 import { waitFor } from "../../support/time/wait-for.js";
+
 describe("the supervisor replaces what died", () => {
   test("a process that crashes is replaced within a second, its task fails and is run again, and work goes on", () =>
     withSupervisor({ args: ["--processes", "2"], retryCount: 1 }, async ({ conductor, primary, task, ready }) => {

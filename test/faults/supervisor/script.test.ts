@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { canUnshare, lines, withSupervisor, WORKER } from "../../support/supervisor/with-supervisor.js";
+
 describe("the script of ostinato run", () => {
   describe("a script that cannot work is a clear error", () => {
     test("it throws while it is loaded: its error is shown, once", () =>

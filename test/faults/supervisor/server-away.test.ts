@@ -44,6 +44,7 @@ async function loseOne(supervised: Supervised, end: NodeJS.Signals, awayMs: numb
 }
 
 const options = { args: ["--processes", "2", "--drain-timeout-ms", "1000"] };
+
 describe("the supervisor while the server is away", () => {
   test("killed while the server is away for long: what it had runs again when the server is back", () =>
     withSupervisor(options, async (supervised) => {

@@ -130,6 +130,7 @@ const rows: readonly Row[] = [
     },
   },
 ];
+
 describe("signals to the supervisor", () => {
   describe("a hundred tasks in flight: each is finished or handed back within the drain, and the exit code is 0", () => {
     for (const { name, options, canRun = true, send } of rows) {

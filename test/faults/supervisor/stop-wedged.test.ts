@@ -30,6 +30,7 @@ async function withOthers({ primary, conductor, task, ready }: Supervised, act: 
   for (const id of others) if (await isOf(id, living)) ofLiving.push(id);
   return { victim, living, stuck, others, ofLiving, firstOf };
 }
+
 describe("stopping the supervisor while a process is stuck", () => {
   test("SIGTERM while a process is stuck: its watchdog ends it, the others finish, and the exit code says so", () =>
     withSupervisor(options, async (supervised) => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isAlive, lines, WORKER, withSupervisor } from "../../support/supervisor/with-supervisor.js";
 import { waitFor } from "../../support/time/wait-for.js";
+
 describe("stopping the supervisor", () => {
   test("SIGTERM with tasks in flight in two processes: each is finished, exit 0", () =>
     withSupervisor({ args: ["--processes", "2"] }, async ({ conductor, primary, task, ready }) => {

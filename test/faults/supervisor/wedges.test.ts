@@ -11,6 +11,7 @@ const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;
 const wedges = WEDGES.filter((wedge) => OSTINATO_WEDGES === "all" || wedge.sampled);
 
 let server: EmbeddedConductor;
+
 describe("the supervisor", () => {
   beforeAll(async () => {
     server = await startServer();

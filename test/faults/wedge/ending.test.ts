@@ -8,6 +8,7 @@ import { useWorkerProcess } from "../../support/wedge/use-worker-process.js";
 import { codeOf, ended } from "../../support/wedge/worker-process.js";
 
 const processes = useWorkerProcess();
+
 describe("an error that nobody catches", () => {
   test.each([
     ["throwOutside", "uncaughtException"],

@@ -19,6 +19,7 @@ async function expectWell(child: RunningProcess, type: TaskType): Promise<void> 
   expect(await child.waitForExit()).toEqual({ code: 0, signal: null });
   expect(child.stderr.filter((line) => !/debugger/i.test(line) && !line.startsWith("For help"))).toEqual([]);
 }
+
 describe("the watchdog raises no false alarm", () => {
   test("a process that is stopped for longer than its stall timeout, again and again, goes on when it is continued", async () => {
     const { child, type } = await processes.startWorking();

@@ -11,6 +11,7 @@ const { OSTINATO_WEDGES, OSTINATO_WEDGE_TIMES } = process.env;
 const wedges = WEDGES.filter((wedge) => OSTINATO_WEDGES === "all" || wedge.sampled);
 
 const processes = useWorkerProcess();
+
 describe("the watchdog ends a stuck process", () => {
   test.each(wedges)("$name: the process ends in time, and says where it was", async (wedge) => {
     const type = await processes.newTaskType();

@@ -10,6 +10,7 @@ const mayUnshare = spawnSync("unshare", [...UNSHARE, "true"]).status === 0;
 if (!mayUnshare) console.warn("NOT RUN: test/faults/wedge/pid1.test.ts needs a Linux that permits `unshare --pid`");
 
 const processes = useWorkerProcess();
+
 describe("the watchdog ends a stuck process", () => {
   test.runIf(mayUnshare).each([
     ["whileTrue", "busy"],

@@ -17,6 +17,7 @@ async function startWedged(setup: WorkerSetup & { options?: object }): Promise<R
   await type.schedule("wedge");
   return worker;
 }
+
 describe("the watchdog's report of a stall", () => {
   test("the report file has it as well, readable by its owner only", async () => {
     const stallReportFile = path.join(processes.folder, "stall.json");

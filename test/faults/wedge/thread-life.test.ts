@@ -8,6 +8,7 @@ const processes = useWorkerProcess();
 
 const count = (child: RunningProcess, text: string) => child.output.split(text).length - 1;
 const majorVersion = Number(process.versions.node.split(".")[0]);
+
 describe("the watchdog's thread", () => {
   test("one thread watches, and a process that stops is not held by it", async () => {
     const { child } = await processes.startWorking({ env: { START_ONLY: "1" } });

@@ -43,6 +43,7 @@ async function withTwoHandlers(
     await conductor.close();
   }
 }
+
 describe("two handlers in one process", () => {
   test("a function that one handler has abandoned does not end the process while another handler drains", () =>
     withTwoHandlers("wait", async (worker, status) => {

@@ -3,6 +3,7 @@ import { judgeReadiness } from "../../../src/admin/health.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 const judge = ({ group }: ReturnType<typeof createWorld>) => judgeReadiness({ state: "running", ...group.status });
+
 describe("the readiness of runners", () => {
   test("turns red 10 s after the first failed poll, and green with the first success", async () => {
     const world = createWorld([workerConfig("a", () => ({})), workerConfig("b", () => ({}))]);

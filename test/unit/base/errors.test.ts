@@ -21,8 +21,9 @@ const revoked = () => {
   revoke();
   return proxy;
 };
+
 describe("the error classes", () => {
-  describe("errors", () => {
+  describe("each of them", () => {
     test.each([
       [new NonRetryableError("m"), "NonRetryableError", "NON_RETRYABLE"],
       [new TaskDeadlineError("m"), "TaskDeadlineError", "TASK_DEADLINE_EXCEEDED"],

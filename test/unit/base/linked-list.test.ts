@@ -10,6 +10,7 @@ const item = (name: number): Item => ({ name, previous: undefined, next: undefin
 
 /** What is done to the item with this number: put in at one of the ends, where it is not in yet, or taken out. */
 const step = fc.record({ name: fc.nat(5), act: fc.constantFrom("append", "prepend", "remove") });
+
 describe("the linked list", () => {
   test("whatever comes and goes in whatever order, it holds what an array would hold", () => {
     fc.assert(

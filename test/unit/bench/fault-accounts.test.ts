@@ -13,6 +13,7 @@ const began = (workflowId: string, attempt = 0): Told => ({
   taskId: `${workflowId}.${attempt}`,
 });
 const finished = (workflowId: string, attempt = 0): Told => ({ ...began(workflowId, attempt), kind: "finished" });
+
 describe("the accounts of the fault bench", () => {
   test("what ended, failed and ran again, or waits in its queue is not lost", () => {
     const workflows = [

@@ -11,6 +11,7 @@ const run = async (...args: string[]) => {
   const { code } = await child.waitForExit();
   return { code, stdout: child.stdout.join("\n"), stderr: child.stderr.join("\n") };
 };
+
 describe("the ostinato command", () => {
   test.each([
     [["run", "no-such-worker.js"], /^ostinato: script: there is no file \S+no-such-worker\.js$/],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { runOptions } from "../../../src/cli/run.js";
+
 describe("the options of ostinato run", () => {
   test("the least: one process of a script, with Node's own arguments", () => {
     expect(runOptions(["worker.js"])).toEqual({

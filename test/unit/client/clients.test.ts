@@ -8,6 +8,7 @@ import { makeTask } from "../../support/servers/conductor-stub.js";
 import { answer, fakeTransport, html, json } from "../../support/unit/conductor.js";
 
 const malformed = { code: "MALFORMED_RESPONSE" };
+
 describe("the Conductor client", () => {
   describe("tasks", () => {
     const setUp = (...answers: readonly Exchange[]) => {

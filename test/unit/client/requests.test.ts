@@ -64,6 +64,7 @@ const calls: [string, (clients: Clients) => Promise<unknown>, string, string][] 
   ],
   ["search for all", ({ workflows }) => workflows.search(), '{"totalHits":0,"results":[]}', "GET /workflow/search"],
 ];
+
 describe("the requests of the Conductor client", () => {
   describe("every method", () => {
     test.each(calls)("%s: one request, its path encoded, its answer checked", async (_name, call, body, line) => {

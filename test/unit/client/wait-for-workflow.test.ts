@@ -33,6 +33,7 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<{ value?: T; error?: C
     (error: unknown) => ({ error: error as ConductorError }),
   );
 }
+
 describe("waitForWorkflow", () => {
   describe("waiting for a workflow", () => {
     test("looks at its status until it has ended, and gives it with its tasks", async () => {

@@ -3,6 +3,7 @@ import { asHandOut } from "../../../src/conductor/hand-out.js";
 import { makeTask } from "../../support/servers/conductor-stub.js";
 
 const ids = { taskId: "a", workflowInstanceId: "wf" };
+
 describe("reading a hand-out", () => {
   test("a task as the server sends it has no problem, and is not changed", () => {
     const task = makeTask();

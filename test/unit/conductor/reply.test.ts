@@ -17,6 +17,7 @@ const errorOf = (exchange: Exchange, check?: () => string | undefined) => {
   if (!("error" in rest)) throw new Error("answered");
   return { kind, error: rest.error };
 };
+
 describe("the reply of the server", () => {
   test.each([200, 201, 204, 299])("%i with a body that makes sense is an answer", (status) => {
     expect(reply(answer(status))).toEqual({ kind: "answered", value: "checked" });

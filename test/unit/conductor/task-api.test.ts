@@ -9,6 +9,7 @@ function setUp(...answers: readonly Exchange[]) {
   return { api: createTaskApi(transport, 10_000), requests };
 }
 const poll = { taskType: "t", workerId: "w", count: 3, timeoutMs: 500 };
+
 describe("the task API", () => {
   describe("a poll", () => {
     test("asks for what it is told to, on its own lane, for as long as the hold and the network may take", async () => {

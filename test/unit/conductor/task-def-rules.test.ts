@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { driftOf, taskDefProblems, type TaskDefFields } from "../../../src/conductor/task-def-rules.js";
 import { taskDefErrors } from "../../../src/testing/engine/definition-checks.js";
 import { completeTaskDef } from "../../../src/testing/engine/definitions.js";
+
 describe("the rules of task definitions", () => {
   describe("what the server would refuse of a task definition", () => {
     test.each([

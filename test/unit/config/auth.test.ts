@@ -12,6 +12,7 @@ const authOf = (auth: unknown, env: Record<string, string> = {}) => {
   if (config.auth === undefined) return [undefined, config.sources.auth];
   return [config.auth.keyId, config.auth.keySecret.reveal(), config.sources.auth];
 };
+
 describe("the configuration", () => {
   describe("the access key", () => {
     test("comes from the environment, else from the code, else there is none", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { describeHandler, describeWorker } from "../../../src/config/describe.js";
 import type { WorkerOptions } from "../../../src/worker/define-worker.js";
 import { resolve, resolveGreet } from "../../support/unit/config.js";
+
 describe("the description of a configuration", () => {
   test("says on one line what a worker was resolved to and from where", () => {
     expect(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { problemsWith, resolve } from "../../support/unit/config.js";
+
 describe("the configuration of the journal", () => {
   test("none by default", () => {
     expect(resolve()).toMatchObject({ journal: undefined, sources: { journal: "default" } });

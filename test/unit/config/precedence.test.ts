@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { problemsOf, resolve, resolveGreet, worker, type Environment } from "../../support/unit/config.js";
+
 describe("the configuration", () => {
   describe("precedence of a worker's property", () => {
     const levels = [

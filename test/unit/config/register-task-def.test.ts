@@ -8,6 +8,7 @@ const greet = (registerTaskDef: unknown) => worker("greet", { registerTaskDef } 
 const resolved = (registerTaskDef: unknown, env: Record<string, string> = {}) =>
   resolve({ workers: [greet(registerTaskDef)] }, env).workers[0]!.registerTaskDef;
 const problems = (registerTaskDef: unknown) => problemsOf({ workers: [greet(registerTaskDef)] });
+
 describe("the configuration", () => {
   describe("registerTaskDef", () => {
     test("is off, on, or some fields", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseServerUrl } from "../../../src/config/server-url.js";
 import { problemsWith, resolve } from "../../support/unit/config.js";
+
 describe("the configuration", () => {
   describe("the server's address", () => {
     test.each([

@@ -4,6 +4,7 @@ import type { WorkerOptions } from "../../../src/worker/define-worker.js";
 import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../support/unit/config.js";
 
 const execute = async () => ({ status: "COMPLETED" as const });
+
 describe("the configuration", () => {
   describe("what is passed as options", () => {
     test.each([undefined, null, 5, "x"])("refuses %s", (options) => {

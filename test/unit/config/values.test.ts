@@ -4,6 +4,7 @@ import { problemsOf, problemsWith, resolve, resolveGreet, worker } from "../../s
 const inEnv = (prop: string, value: string) =>
   problemsOf({ workers: [worker()] }, { [`CONDUCTOR_WORKER_GREET_${prop}`]: value });
 const inCode = (options: object) => problemsOf({ workers: [worker("greet", options)] });
+
 describe("the configuration", () => {
   describe("numbers of a worker", () => {
     test.each([

@@ -5,6 +5,7 @@ import { resolve, worker } from "../../support/unit/config.js";
 
 const warningsOf = (env: Record<string, string>, names = ["greet"]) =>
   resolve({ workers: names.map((name) => worker(name)) }, env).warnings;
+
 describe("the configuration", () => {
   describe("options without effect", () => {
     test("adminHost needs adminPort", () => {

@@ -4,6 +4,7 @@ import { createEmitter, WORKER_EVENT_NAMES } from "../../../src/events/emitter.j
 
 const event = { reason: "age" } as const;
 const name = "connectionsRecycled";
+
 describe("the event emitter", () => {
   describe("listeners", () => {
     test("are called in order with the event, until they unsubscribe", () => {

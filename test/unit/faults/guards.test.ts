@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { GUARDS, placesOf } from "../../faults/guards/guards.js";
 
 const root = new URL("../../../", import.meta.url);
+
 describe("the list of guards", () => {
   test("every guard is where the list says, and the fault that must catch it exists", () => {
     for (const guard of GUARDS) {

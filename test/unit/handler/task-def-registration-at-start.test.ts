@@ -20,6 +20,7 @@ async function setUp(answer: (request: Request) => Response | Promise<Response>)
   const asked = () => served.server.requests.filter(({ path }) => path.startsWith("/api/metadata/")).length;
   return { ...served, handler, asked, errors };
 }
+
 describe("registering task definitions at the start of a handler", () => {
   test("work is done while a definition cannot be registered, and it is registered when it can", async () => {
     let isAway = true;

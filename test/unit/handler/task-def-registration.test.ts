@@ -69,8 +69,9 @@ function createWorld(registrations: readonly TaskDefRegistration[], existing: re
 }
 
 const methods = (requests: readonly HttpRequest[]) => requests.map(({ method }) => method);
+
 describe("registering task definitions", () => {
-  describe("registering task definitions", () => {
+  describe("on the server", () => {
     test("creates what is not there: by name only, or with fields", async () => {
       const world = createWorld([
         { name: "a b", wanted: true },

@@ -7,6 +7,7 @@ import { FakeClock } from "../../support/time/fake-clock.js";
 import { waitFor } from "../../support/time/wait-for.js";
 import { answer, startRawServer } from "../../support/servers/raw-server.js";
 import { get, post, startTransport, summary } from "../../support/unit/http.js";
+
 describe("answers to the HTTP transport", () => {
   test("a GET and a POST go out as they should, below the path of the base URL", async () => {
     const server = await startRawServer(({ socket }) => socket.write(answer('{"a":1}')));

@@ -8,6 +8,7 @@ import { get, post, startTransport, summary } from "../../support/unit/http.js";
 const onlyHeld = ({ socket, line }: RawRequest) => {
   if (!line.endsWith("/held")) socket.write(answer("ok"));
 };
+
 describe("closing the HTTP transport", () => {
   test("what is under way finishes, what waits and what comes is refused, and no socket is left", async () => {
     const clock = new FakeClock();

@@ -9,6 +9,7 @@ import { get, post, startTransport, summary } from "../../support/unit/http.js";
 const onlyHeld = ({ socket, line }: RawRequest) => {
   if (!line.endsWith("/held")) socket.write(answer("ok"));
 };
+
 describe("replacing the connections of the HTTP transport", () => {
   test("by age: the lane in question gets new connections at its next request", async () => {
     const clock = new FakeClock();

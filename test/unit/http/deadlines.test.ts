@@ -13,6 +13,7 @@ async function peek(promise: Promise<Exchange>): Promise<string> {
   const first = await Promise.race([promise, settle().then(() => pending)]);
   return typeof first === "symbol" ? "pending" : summary(first);
 }
+
 describe("the deadline of an HTTP request", () => {
   test("no headers: maybeApplied at the deadline and not before, and the connection is given up", async () => {
     const clock = new FakeClock();

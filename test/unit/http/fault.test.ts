@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { codeOf, isMalformed, messageOf } from "../../../src/http/fault.js";
+
 describe("an error of the HTTP transport in words", () => {
   test("an error with several causes says all of them, once each", () => {
     const refused = [

@@ -13,6 +13,7 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
+
 describe("what goes wrong for the HTTP transport", () => {
   test("refused: notSent, which address, and no suspicion", async () => {
     const recycled: unknown[] = [];

@@ -4,6 +4,7 @@ import type { HttpRequest } from "../../../src/http/exchange.js";
 import { FakeClock } from "../../support/time/fake-clock.js";
 import { answer, startRawServer } from "../../support/servers/raw-server.js";
 import { get, post, startTransport, summary } from "../../support/unit/http.js";
+
 describe("an HTTP request that is refused before it is sent", () => {
   test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, "5" as unknown as number, undefined as unknown as number])(
     "deadlineMs %j",

@@ -23,6 +23,7 @@ function pendingTransport() {
   };
   return { transport, end: (path: string) => ends.get(path)! };
 }
+
 describe("the observed transport", () => {
   test("tells how each request ended and how long it took", async () => {
     const clock = new FakeClock();

@@ -9,6 +9,7 @@ import {
   MIN_SWAP_SPACING_MS,
   UNSUSPECTING,
 } from "../../../src/http/recycling.js";
+
 describe("the pace of swapping connections", () => {
   test("the first suspicion swaps at once", () => {
     expect(afterSuspicion(UNSUSPECTING, 0)).toBeDefined();

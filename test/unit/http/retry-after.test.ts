@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parseRetryAfter } from "../../../src/http/retry-after.js";
 
 const NOW = Date.UTC(1994, 10, 6, 8, 49, 7);
+
 describe("reading Retry-After", () => {
   test.each([
     ["0", 0],

@@ -53,6 +53,7 @@ function createWorld(script: { token: (n: number) => Answer; other?: (request: H
   const send = (options: Partial<HttpRequest> = {}) => transport.request(get("/x", { deadlineMs: 10_000, ...options }));
   return { clock, tokenRequests, others, events, transport, send };
 }
+
 describe("the authenticated transport", () => {
   describe("a token", () => {
     test("is asked for once, and goes with every request", async () => {

@@ -11,6 +11,7 @@ function setUp() {
   });
   return { tell, lines, state };
 }
+
 describe("the log of a blocked event loop", () => {
   test("a block of a second or more is named, with the function that was entered last", () => {
     const { tell, lines, state } = setUp();

@@ -28,6 +28,7 @@ const thread = load(createRequire(import.meta.url)) as {
   writeFileWhole(file: string, text: string): void;
   guiltyFrame(stack: string): string;
 };
+
 describe("the report of a stall", () => {
   describe("what the kernel sees the main thread do", () => {
     const view = (state: string, wchan: string, syscall: string, cpuTicks = 0) => ({ state, wchan, syscall, cpuTicks });

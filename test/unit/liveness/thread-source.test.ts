@@ -10,6 +10,7 @@ const sources = [
   ["the watchdog thread", WATCHDOG_SOURCE],
   ["the threads that end the process", EXIT_THREAD_SOURCE],
 ] as const;
+
 describe("the source of the watchdog's thread", () => {
   test.each(sources)("the source of %s is a script, by itself", (_name, source) => {
     expect(() => new Script(source)).not.toThrow();

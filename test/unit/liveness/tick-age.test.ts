@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { TickAge } from "../../../src/liveness/tick-age.js";
+
 describe("the age in ticks", () => {
   test("the same thing grows old by its ticks, another one begins anew", () => {
     const age = new TickAge(500);

@@ -6,6 +6,7 @@ const line = (fields: object) =>
   JSON.stringify({ level: 30, time: TIME, pid: 1, hostname: "h", name: "ostinato", ...fields });
 const pretty = (fields: object, hasColours = false) => prettyLine(line(fields), hasColours);
 const ESC = "\u001b";
+
 describe("the pretty logger", () => {
   describe("a line for people", () => {
     test.each([

@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { redacted } from "../../../src/log/redact.js";
 
 const C = "[Redacted]";
+
 describe("the logger that redacts", () => {
-  describe("redacted", () => {
+  describe("redacted fields", () => {
     test.each([
       [
         { token: "s", a: 1 },

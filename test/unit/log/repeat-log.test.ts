@@ -14,6 +14,7 @@ function setUp(summaryIntervalMs?: number) {
   });
   return { log, lines, time };
 }
+
 describe("the log of what repeats", () => {
   describe("a trouble that lasts", () => {
     test("is one line at once, a summary a minute, and one line at the end", () => {

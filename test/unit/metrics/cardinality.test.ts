@@ -16,6 +16,7 @@ const hostile = new Proxy(new Error("x"), {
     throw new Error("not yours");
   },
 });
+
 describe("the cardinality of metrics", () => {
   test.each<[string, unknown, string]>([
     ["a built-in class", new TypeError("id-1 is odd"), "TypeError"],

@@ -16,6 +16,7 @@ const labelsInWords = (labels: MetricSpec["labels"]): string => {
   });
   return words.length === 0 ? "none" : words.join(", ");
 };
+
 describe("the documentation of metrics", () => {
   test("the table in docs/metrics.md is what the source says, in its order", () => {
     const rows = page

@@ -263,6 +263,7 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
     lines: ["worker_event_loop_delay_seconds_sum 0.03", 'worker_event_loop_delay_seconds_bucket{le="0.05"} 1'],
   },
 };
+
 describe("the metrics", () => {
   describe("each metric of a handler says what its event or its state says", () => {
     test.each(Object.entries(ROWS))("%s", async (name, { drive, lines }) => {

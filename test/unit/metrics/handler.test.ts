@@ -15,6 +15,7 @@ import { linesOf } from "../../support/unit/metrics.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 let conductor: EmbeddedConductor;
+
 describe("the metrics", () => {
   beforeEach(async () => {
     conductor = await startEmbeddedConductor();

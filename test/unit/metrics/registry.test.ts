@@ -12,6 +12,7 @@ const start = ({ events }: Source) => {
   events.topics.taskStarted.emit({ ...IDS, queueWaitMs: 0 });
 };
 const STARTED = "task_execution_started_total";
+
 describe("the metrics in prom-client's registry", () => {
   afterEach(() => {
     register.clear();

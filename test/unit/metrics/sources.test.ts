@@ -4,6 +4,7 @@ import { namesOf } from "../../../src/metrics/catalog.js";
 import { attachMetrics } from "../../../src/metrics/metrics.js";
 import { FakeClock } from "../../support/time/fake-clock.js";
 import { createSource, IDS, linesOf, runnerStatus } from "../../support/unit/metrics.js";
+
 describe("the metrics of several handlers", () => {
   test("gauges add up amounts of several handlers, take the largest age, and go with the last of them", async () => {
     const registry = new Registry();

@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { TaskStoppingError } from "../../../src/worker/errors.js";
 import { createScriptedWorld, drain, never, parse, record } from "../../support/unit/runner.js";
 import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
+
 describe("draining a runner group", () => {
   test("an idle worker stops as soon as its poll has returned", async () => {
     const world = createWorld([workerConfig("t", () => ({}))]);

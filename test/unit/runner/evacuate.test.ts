@@ -16,6 +16,7 @@ async function evacuate({ clock, group }: World, boundMs = 5_000, after100Ms = (
   expect(isOver).toBe(true);
   return clock.now() - startedAt;
 }
+
 describe("evacuating a runner group", () => {
   test("what was started is failed at once, and what a poll under way still brings is handed back", async () => {
     const world = createWorld([workerConfig("t", never, { concurrency: 2 })]);

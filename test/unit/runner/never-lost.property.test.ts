@@ -154,6 +154,7 @@ async function play(steps: readonly Step[], concurrency: number, stopWithin: num
       expect.fail(`${taskId} had finished, and its result was lost: ${status}`);
   }
 }
+
 describe("a runner group under random faults", () => {
   test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
     const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);

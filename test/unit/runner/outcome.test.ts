@@ -20,6 +20,7 @@ class Point {
     this.x = x;
   }
 }
+
 describe("the outcome of a task", () => {
   describe("what a function returned", () => {
     test.each<[string, unknown, unknown]>([

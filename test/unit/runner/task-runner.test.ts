@@ -44,6 +44,7 @@ function createPollWorld(
 }
 
 const tasks = (...ids: string[]) => ids.map((taskId) => handOut({ taskId }));
+
 describe("the task runner", () => {
   describe("what comes", () => {
     test("beyond the free slots is handed back at once", async () => {

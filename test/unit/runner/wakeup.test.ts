@@ -6,6 +6,7 @@ function setUp() {
   const clock = new FakeClock();
   return { clock, wakeup: new Wakeup(clock) };
 }
+
 describe("the wakeup", () => {
   test("wakes when it is told to, and leaves no timer behind", async () => {
     const { clock, wakeup } = setUp();

@@ -62,6 +62,7 @@ class FakeScreen {
     this.text += text;
   }
 }
+
 describe("the screen of samples/order-fulfilment", () => {
   describe("progressLine", () => {
     test("is never longer than the terminal is wide", () => {

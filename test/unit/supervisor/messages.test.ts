@@ -3,6 +3,7 @@ import { mergeStatus } from "../../../src/supervisor/child/merge-status.js";
 import { unwrap, wrap } from "../../../src/supervisor/messages.js";
 import { parseStallReport } from "../../../src/supervisor/primary/fork.js";
 import { STATUS } from "../../support/unit/supervisor.js";
+
 describe("messages between primary and child", () => {
   test("a message of ours is told from a user's", () => {
     expect(unwrap(JSON.parse(JSON.stringify(wrap({ kind: "scrape", id: 1 }))))).toEqual({ kind: "scrape", id: 1 });

@@ -26,6 +26,7 @@ function world(kind: QueueKind) {
     },
   };
 }
+
 describe("held polls of the embedded Conductor", () => {
   describe("a patient queue", () => {
     test("looks every 100 ms, and answers when full or at the timeout", () => {

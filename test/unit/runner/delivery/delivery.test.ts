@@ -18,6 +18,7 @@ import { createWorld, workerConfig } from "../../../support/unit/runner-world.js
 function pushMany(server: ModelServer, count: number, from = 0): void {
   for (let i = from; i < from + count; i += 1) server.push(`a${i}`, "t");
 }
+
 describe("delivery", () => {
   describe("a result is delivered", () => {
     test.each([

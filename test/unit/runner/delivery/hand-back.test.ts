@@ -40,6 +40,7 @@ function createHandBackWorld(replies: readonly (Reply<true> & { kind: Exclude<Re
   world.server.push("a", "t");
   return { world, sent };
 }
+
 describe("handing a task back", () => {
   test("goes out once, with its output and delay", async () => {
     const { world, sent } = createHandBackWorld([]);

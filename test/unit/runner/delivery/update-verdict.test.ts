@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isPoisonous, judgeUpdate } from "../../../../src/runner/delivery/update-verdict.js";
 import { answered, failed, handOut, lostAnswer, nonsense, refused, unreachable } from "../../../support/unit/runner.js";
+
 describe("the verdict on an update", () => {
   test("an acknowledgement may carry the next task", () => {
     const next = handOut();

@@ -11,6 +11,7 @@ function setUp(log = silentLogger) {
   const entry = entryOf({ retryCount: 2, pollCount: 3, referenceTaskName: "ref" });
   return { clock, entry, context: new TaskContextImpl(entry, clock, log) };
 }
+
 describe("the task context", () => {
   test("names the task, its attempt and its deadline, by the time of day", () => {
     const { clock, entry, context } = setUp();

@@ -13,6 +13,7 @@ async function runTen(execute: Execute<Record<string, unknown>, unknown>, option
   await world.clock.advanceAsync(5_000);
   return { completed: world.server.count("COMPLETED"), inFlight: world.group.status.inFlight };
 }
+
 describe("the executor", () => {
   test.each([
     ["before it waits", async () => {}],

@@ -17,6 +17,7 @@ const push = (world: World, taskId: string, fields = EXTERNAL) => {
   world.server.push(taskId, "t");
   Object.assign(world.server.tasks.get(taskId)!.task, fields);
 };
+
 describe("external payload storage", () => {
   test("a task whose input lies in external storage is failed for good before its function runs", async () => {
     let runs = 0;

@@ -6,6 +6,7 @@ import { makeTask, type TaskOverrides } from "../../../support/servers/conductor
 const HOUR_MS = 3_600_000;
 const times = (overrides: TaskOverrides, executionTimeoutMs?: number) =>
   taskTimes(makeTask(overrides), executionTimeoutMs);
+
 describe("the times of a task", () => {
   test.each([
     [1_000, 250],

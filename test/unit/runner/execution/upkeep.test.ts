@@ -42,6 +42,7 @@ function createLeaseWorld(ms: number, worker: Partial<WorkerConfig>, more: Parti
   world.group.start();
   return { world, extendedAt, signals };
 }
+
 describe("the upkeep of running tasks", () => {
   describe("the lease", () => {
     test("is extended at half of the response timeout, again and again, until the function ends", async () => {

@@ -6,6 +6,7 @@ const least = () => 0;
 const most = () => 1 - Number.EPSILON;
 const classes: readonly FailureClass[] = ["unreachable", "silent", "overloaded", "unauthorized"];
 const maxMs = { unreachable: 2_000, silent: 500, overloaded: 5_000, unauthorized: 30_000 };
+
 describe("the backoff", () => {
   describe("the wait after a failure", () => {
     test.each<[FailureClass, number[]]>([

@@ -6,6 +6,7 @@ import { failed, lostAnswer, nonsense, refused, unreachable } from "../../../sup
 
 let clock: FakeClock;
 let gate: ServerGate;
+
 describe("the server gate", () => {
   beforeEach(() => {
     clock = new FakeClock();

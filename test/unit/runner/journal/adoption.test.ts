@@ -54,6 +54,7 @@ const names = (dir: string) => readdirSync(dir).sort();
 const strikeAll = (sink: MemorySink) => {
   for (const { kept } of sink.taken) kept.strike();
 };
+
 describe("adopting journals", () => {
   describe("the journal of a dead process", () => {
     test("is taken over: each result that has not left, with its own workerId and bytes", () => {

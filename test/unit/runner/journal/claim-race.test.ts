@@ -9,6 +9,7 @@ const ROUNDS = 20;
 const PROCESSES = 2;
 const FILES = 5;
 const RESULTS = 3;
+
 describe("adopting journals", () => {
   test("of processes that start at once, exactly one takes over each file", async () => {
     const script = fileURLToPath(new URL("../../../support/unit/journal-racer.ts", import.meta.url));

@@ -61,6 +61,7 @@ class MemoryJournal {
 function worldWith(journal: MemoryJournal, script: Script = () => ({}), execute: () => unknown = () => ({})) {
   return createScriptedWorld([workerConfig("t", execute)], script, { journal });
 }
+
 describe("delivery with a journal", () => {
   describe("a result of ours", () => {
     test("is in the journal before the first attempt, and out of it once it is acknowledged", async () => {

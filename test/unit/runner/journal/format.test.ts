@@ -58,6 +58,7 @@ function found(bytes: Buffer) {
   }
   return results;
 }
+
 describe("the format of a journal", () => {
   describe("a journal", () => {
     test("is read as it was written, each body to the byte", () => {

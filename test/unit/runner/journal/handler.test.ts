@@ -13,6 +13,7 @@ const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
 function handlerWith(options: Partial<TaskHandlerOptions>): TaskHandler {
   return new TaskHandler({ serverUrl, workers: [worker], logger: silentLogger, registry: false, ...options });
 }
+
 describe("the journal of a handler", () => {
   test("a handler has one file while it runs and none after, as often as it is started", async () => {
     const dir = path.join(temporaryFolder(), "journal");

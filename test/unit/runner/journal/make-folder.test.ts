@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { makeFolder } from "../../../../src/runner/journal/make-folder.js";
 import { temporaryFolder } from "../../../support/unit/journal.js";
+
 describe("making the journal's folder", () => {
   test("a folder is made with those above it; one that is there is fine", () => {
     const dir = path.join(temporaryFolder(), "a", "b", "c");

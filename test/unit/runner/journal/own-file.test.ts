@@ -27,6 +27,7 @@ import { entryOf } from "../../../support/unit/runner.js";
 
 const isRoot = process.geteuid?.() === 0;
 const isPosix = process.platform !== "win32";
+
 describe("the journal's own file", () => {
   describe("the journal of this process", () => {
     test.runIf(isPosix)("is readable by its owner only, and so is a folder that it made", () => {

@@ -13,6 +13,7 @@ import { NOBODY } from "../../../support/unit/journal.js";
 const owner: ProcessFacts = { pid: 7, host: "a", bootId: "boot", pidNamespace: "pid:[1]", startTime: "100" };
 const bare: ProcessFacts = { pid: 7, host: "a", bootId: undefined, pidNamespace: undefined, startTime: undefined };
 const self = { ...owner, pid: 8, startTime: "200" };
+
 describe("the owner of a journal", () => {
   describe("the owner of a journal", () => {
     test.each([

@@ -57,6 +57,7 @@ function createRationedWorld(
   world.group.start();
   return { world, done, counts: () => ({ held, mostHeld, sizeRequests, polls }) };
 }
+
 describe("the poll coordinator", () => {
   describe("held polls are rationed", () => {
     test("with few task types each holds, and nobody asks for sizes", async () => {

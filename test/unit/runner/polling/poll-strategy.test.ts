@@ -14,6 +14,7 @@ const now = { freeSlots: 10, longPollMs: 2_000, isProbe: false };
 const scout: PollPlan = { kind: "scout", count: 1, timeoutMs: 2_000 };
 const sweep: PollPlan = { kind: "sweep", count: 10, timeoutMs: 0 };
 const brought = (received: number, durationMs = 50, useful = received) => ({ received, useful, durationMs });
+
 describe("the poll strategy", () => {
   describe("what to ask for", () => {
     test("idle: one task, held by the server", () => {

@@ -9,6 +9,7 @@ function teach(successors: Successors, taskType: string, next: string, times: nu
     successors.arrived(workflowId, next, i * 1_000 + delayMs);
   }
 }
+
 describe("the successors of a task type", () => {
   test("what usually comes next is worth a look", () => {
     const successors = new Successors();

@@ -40,6 +40,7 @@ const held = (taskId: string, given: Partial<HeldTask> = {}): HeldTask => ({
   ...given,
 });
 const poller = { taskType: "t", domain: undefined, workerId: "dead", isUnique: true };
+
 describe("what a predecessor left", () => {
   describe("what it told", () => {
     test("what it ran fails with the reason, what it had not begun goes back", async () => {

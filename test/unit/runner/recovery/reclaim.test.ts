@@ -34,6 +34,7 @@ function loseThePoll(overrides: Partial<WorkerConfig> = {}) {
   world.group.start();
   return { world, executed };
 }
+
 describe("reclaiming lost hand-outs", () => {
   test("a task in an answer that was lost is given back and run within seconds", async () => {
     const { world, executed } = loseThePoll();

@@ -26,6 +26,7 @@ const facts = (given: Partial<ExitFacts>): ExitFacts => ({
   stderrTail: "",
   ...given,
 });
+
 describe("the supervisor on the end of a process", () => {
   describe("why a process ended", () => {
     test.each<[string, Partial<ExitFacts>, string]>([

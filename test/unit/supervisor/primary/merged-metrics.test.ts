@@ -12,6 +12,7 @@ const counter = (value: number, labels: Record<string, string> = {}): MetricJson
 const gauge = (value: number): MetricJson => ({ name: "busy", help: "Busy", type: "gauge", values: [{ value }] });
 const live = (...places: number[]) => new Set(places);
 const samples = (text: string) => text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+
 describe("the merged metrics of the supervisor", () => {
   test("each process has its own series", () => {
     const merged = new MergedMetrics();

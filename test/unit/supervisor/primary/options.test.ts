@@ -6,6 +6,7 @@ const problemsOf = async (options: unknown) => {
   expect(error).toMatchObject({ code: "INVALID_CONFIGURATION" });
   return (error as { problems: string[] }).problems;
 };
+
 describe("the options of the supervisor", () => {
   test.each([undefined, null, 5, "worker.js"])("%j are no options", async (options) => {
     expect(await problemsOf(options)).toEqual([expect.stringContaining("must be given its options")]);

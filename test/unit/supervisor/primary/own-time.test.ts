@@ -14,6 +14,7 @@ class StoppableClock extends FakeClock {
     this.#stoppedMs += ms;
   }
 }
+
 describe("the supervisor's own time", () => {
   test("a timer comes when it is due", () => {
     const clock = new StoppableClock();

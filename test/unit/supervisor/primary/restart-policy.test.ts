@@ -6,6 +6,7 @@ import {
   shouldGiveUp,
 } from "../../../../src/supervisor/primary/restart-policy.js";
 import { nextRollStep } from "../../../../src/supervisor/primary/rolling.js";
+
 describe("the restart policy", () => {
   describe("when what died is replaced", () => {
     test("at once, then after waits that double up to a bound", () => {

@@ -12,6 +12,7 @@ const conditions = (given: Partial<RunConditions> = {}): RunConditions => ({
   nodeOptions: undefined,
   ...given,
 });
+
 describe("the script of the supervisor", () => {
   describe("finding the script", () => {
     let folder: string;

@@ -10,6 +10,7 @@ const listen = (isTerminal = false) => {
   deafen = obeySignals({ stop: order("stop"), hurry: order("hurry"), roll: order("roll") }, clock, isTerminal);
 };
 const signal = (name: NodeJS.Signals) => process.emit(name, name);
+
 describe("the signals to the supervisor", () => {
   beforeEach(() => {
     clock = new FakeClock({ startMs: 50 });

@@ -13,6 +13,7 @@ const held = (taskId: string, state: HeldTask["state"] = "running"): HeldTask =>
   pollCount: 1,
   state,
 });
+
 describe("the supervisor", () => {
   describe("replacing", () => {
     test("what dies is replaced at once, the next times later, and after a healthy minute at once again", () => {

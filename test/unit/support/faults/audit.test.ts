@@ -43,6 +43,7 @@ const workflow = (tasks: Record<string, TaskStatus>): Workflow[] => [
   } as unknown as Workflow,
 ];
 const done = [seen("taskStarted"), seen("taskExecuted", { status: "COMPLETED" }), seen("taskUpdated")];
+
 describe("the audit of a fault", () => {
   test("one hand-out, one door: nothing to say", () => {
     const accounts = audit({ ledger: [handOut(), update()], events: done, workflows: workflow({ a: "COMPLETED" }) });

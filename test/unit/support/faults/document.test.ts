@@ -21,6 +21,7 @@ const row = (fields: Partial<FaultRow> = {}): FaultRow => ({
   executedAgain: {},
   ...fields,
 });
+
 describe("the document of the faults", () => {
   test("rows are sorted by group and number, whatever order they come in", () => {
     const rows = [

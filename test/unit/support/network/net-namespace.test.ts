@@ -18,6 +18,7 @@ const CLIENT = (address: string) => `
   socket.on("data", (bytes) => console.log("echo " + bytes));
   for (const event of ["error", "close", "end"]) socket.on(event, () => console.log("lost by " + event));
 `;
+
 describe("network namespaces", () => {
   test.skipIf(whyNoNamespaces() !== undefined)("packets are dropped without a sign, and pass again", async () => {
     const net = createNetNamespaces();

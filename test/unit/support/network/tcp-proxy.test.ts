@@ -9,6 +9,7 @@ import { waitFor } from "../../../support/time/wait-for.js";
 let server: ScriptedServer;
 let proxy: TcpProxy;
 let pool: Pool;
+
 describe("the TCP proxy", () => {
   beforeEach(async () => {
     let count = 0;

@@ -17,6 +17,7 @@ function start(options: StartProcessOptions): RunningProcess {
   started.push(child);
   return child;
 }
+
 describe("the process harness", () => {
   afterEach(async () => {
     await Promise.all(started.splice(0).map((child) => child.kill()));

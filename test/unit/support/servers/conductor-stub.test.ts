@@ -15,6 +15,7 @@ async function start(options: ConductorStubOptions = {}) {
   served = await startConductorStub(options);
   return served;
 }
+
 describe("the Conductor stub", () => {
   afterEach(async () => {
     await served?.close();

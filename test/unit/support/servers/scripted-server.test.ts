@@ -7,6 +7,7 @@ import { waitFor } from "../../../support/time/wait-for.js";
 
 let server: ScriptedServer;
 let pool: Pool;
+
 describe("the scripted server", () => {
   beforeEach(async () => {
     server = await startScriptedServer([http.get("/hello", () => HttpResponse.json({ hello: "world" }))]);

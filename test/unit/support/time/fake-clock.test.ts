@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeClock } from "../../../support/time/fake-clock.js";
+
 describe("the fake clock", () => {
   describe("advance", () => {
     test("fires what is due, in the order it is due", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../support/time/wait-for.js";
+
 describe("waitFor", () => {
   test("resolves with the first truthy value", async () => {
     let looks = 0;

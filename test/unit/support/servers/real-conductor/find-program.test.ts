@@ -30,6 +30,7 @@ function machine({ env = {}, platform = "linux", programs }: Machine): Surroundi
 }
 
 const java = (version: string) => `openjdk version "${version}" 2026-01-20\nOpenJDK Runtime Environment`;
+
 describe("finding a program of the real server", () => {
   describe("Java", () => {
     test.each([

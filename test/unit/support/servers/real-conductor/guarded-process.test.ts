@@ -9,6 +9,7 @@ import { waitFor } from "../../../../support/time/wait-for.js";
 
 let folder: string;
 let program: GuardedProcess | undefined;
+
 describe("a guarded process", () => {
   beforeEach(() => {
     folder = mkdtempSync(path.join(tmpdir(), "ostinato-guarded-test-"));

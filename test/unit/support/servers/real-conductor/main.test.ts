@@ -5,6 +5,7 @@ import { startProcess, type RunningProcess } from "../../../../support/process/p
 
 const script = fileURLToPath(new URL("../../../../support/servers/real-conductor/main.ts", import.meta.url));
 let child: RunningProcess | undefined;
+
 describe("the command that starts a real server", () => {
   afterEach(async () => {
     await child?.kill();

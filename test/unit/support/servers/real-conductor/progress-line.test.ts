@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createProgressLine } from "../../../../support/servers/real-conductor/progress-line.js";
+
 describe("the progress line", () => {
   beforeEach(() => {
     vi.useFakeTimers();

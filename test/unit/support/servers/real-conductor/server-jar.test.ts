@@ -7,6 +7,7 @@ import { SERVER_VERSION, serverJar } from "../../../../support/servers/real-cond
 let cache: string;
 const steps: string[] = [];
 const onProgress = (step: string) => void steps.push(step);
+
 describe("the jar of the real server", () => {
   beforeEach(() => {
     cache = mkdtempSync(path.join(tmpdir(), "ostinato-jar-"));
