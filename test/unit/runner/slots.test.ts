@@ -7,6 +7,7 @@ function work() {
   const promise = new Promise<void>((resolve) => (end = resolve));
   return { run: () => promise, end };
 }
+
 describe("the slots", () => {
   test("a slot is taken at once, and free again when the work settles", async () => {
     const slots = new Slots(2);

@@ -19,6 +19,7 @@ import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { DeadOwner } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
 import { silentLogger } from "../../../support/log/loggers.js";
+import { inOneFile } from "../../../support/process/in-one-file.js";
 import { startProcess } from "../../../support/process/process-harness.js";
 import {
   headerOf,
@@ -245,7 +246,7 @@ describe("adopting journals", () => {
       const dir = folderWith(journalBytes(headerOf(), 1));
       chownSync(dir, 65534, 65534);
       const child = startProcess({
-        source: `
+        source: inOneFile(`
         import { TaskHandler, defineWorker } from "ostinato";
         const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
         const options = { serverUrl: "http://127.0.0.1:1", workers: [worker], journal: { dir: ${JSON.stringify(dir)} } };
@@ -255,7 +256,7 @@ describe("adopting journals", () => {
         (await import("node:fs")).chmodSync(options.journal.dir, 0o700);
         await handler.start();
         await handler.stop();
-        console.log("stopped well");`,
+        console.log("stopped well");`),
       });
       // Owned by root and readable by all is not ours either; here it is not even that.
       (await import("node:fs")).chmodSync(path.join(dir, DEAD), 0o600);

@@ -12,6 +12,7 @@ import {
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ConfigurationError } from "../../../../src/base/errors.js";
+import { inOneFile } from "../../../support/process/in-one-file.js";
 import { startProcess } from "../../../support/process/process-harness.js";
 import {
   keep,
@@ -217,14 +218,14 @@ describe("the journal's own file", () => {
         const dir = temporaryFolder();
         chmodSync(dir, 0o755);
         const child = startProcess({
-          source: `
+          source: inOneFile(`
         import { TaskHandler, defineWorker } from "ostinato";
         const worker = defineWorker({ taskDefName: "work", execute: () => ({}) });
         const handler = new TaskHandler({ workers: [worker], journal: { dir: ${JSON.stringify(dir)} } });
         process.setgid(65534);
         process.setuid(65534);
         await handler.start().then(() => console.log("started"), (error) => console.log(error.name + ": " + error.message));
-        process.exit();`,
+        process.exit();`),
         });
         const [line] = await child.waitForLine(/ConfigurationError.*|started/);
         expect(line).toMatch(/^ConfigurationError: .*EACCES.*must be a folder that this process may create files in/);
