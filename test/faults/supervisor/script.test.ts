@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { canUnshare, lines, withSupervisor, WORKER } from "../../support/supervisor/with-supervisor.js";
 
+if (!canUnshare) console.warn("NOT RUN: the supervisor as PID 1 needs a Linux that permits `unshare --pid`");
+
 describe("the script of ostinato run", () => {
   describe("a script that cannot work is a clear error", () => {
     test("it throws while it is loaded: its error is shown, once", () =>

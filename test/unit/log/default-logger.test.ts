@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 
 const hasPty = spawnSync("script", ["--version"]).status === 0;
+if (!hasPty) console.warn("NOT RUN: the default logger in a terminal needs `script` of util-linux");
 const TIMEOUT_MS = 30_000;
 const ESC = "\u001b";
 

@@ -32,6 +32,7 @@ import {
 } from "../../../support/unit/journal.js";
 
 const isRoot = process.geteuid?.() === 0;
+if (!isRoot) console.warn("NOT RUN: journals of another user need root");
 const DEAD = "4999999-00000000dead.journal";
 const here = factsOfThisProcess();
 const elsewhere = { pidNamespace: "pid:[1]", host: "another" };

@@ -27,6 +27,7 @@ import {
 import { entryOf } from "../../../support/unit/runner.js";
 
 const isRoot = process.geteuid?.() === 0;
+if (!isRoot) console.warn("NOT RUN: a journal's folder that may not be written to needs root");
 const isPosix = process.platform !== "win32";
 
 describe("the journal's own file", () => {
@@ -246,7 +247,7 @@ describe("the journal's own file", () => {
       return dir;
     }
     const mayMount = canMount();
-    if (!mayMount) console.warn("SKIPPED: a full disk needs the right to mount a tmpfs");
+    if (!mayMount) console.warn("NOT RUN: a full disk under a journal needs the right to mount a tmpfs");
 
     test.runIf(mayMount)(
       "full: results are in memory only, which is said once, and written when there is room",
