@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { http } from "msw";
-import { waitFor } from "../../test/support/wait-for.js";
+import { waitFor } from "../../test/support/time/wait-for.js";
 import type { FaultShape } from "./shape.js";
 import type { FaultWorld } from "./world.js";
 

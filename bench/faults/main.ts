@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startEmbeddedConductor } from "ostinato/testing";
-import { withSection } from "../../test/faults/support/document.js";
-import { readDocument, writeDocument } from "../../test/faults/support/document-file.js";
+import { withSection } from "../../test/support/faults/document.js";
+import { readDocument, writeDocument } from "../../test/support/faults/document-file.js";
 import { installOfficial } from "../real/clients.js";
 import { CONNECTION_FAULTS } from "./connections.js";
 import { measure, type Measured } from "./measure.js";

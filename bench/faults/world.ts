@@ -2,11 +2,11 @@ import { fileURLToPath } from "node:url";
 import type { TaskDef } from "ostinato";
 import type { EmbeddedConductor } from "ostinato/testing";
 import pLimit from "p-limit";
-import { startGateway, type Gateway } from "../../test/faults/support/gateway.js";
-import { beginWorkflows, defineTypes, type Input } from "../../test/faults/support/world.js";
-import { startProcess, type RunningProcess } from "../../test/support/process-harness.js";
-import { startTcpProxy, type TcpProxy } from "../../test/support/tcp-proxy.js";
-import { waitFor } from "../../test/support/wait-for.js";
+import { beginWorkflows, defineTypes, type Input } from "../../test/support/faults/world.js";
+import { startTcpProxy, type TcpProxy } from "../../test/support/network/tcp-proxy.js";
+import { startProcess, type RunningProcess } from "../../test/support/process/process-harness.js";
+import { startGateway, type Gateway } from "../../test/support/servers/gateway.js";
+import { waitFor } from "../../test/support/time/wait-for.js";
 import type { Told } from "./accounts.js";
 
 export type ClientName = "ostinato" | "official";

@@ -2,7 +2,7 @@
  * Ostinato and the official SDK on a real server: a backlog, workflows that trickle in, idleness, a crowd. See README.md
  * beside this folder.
  */
-import { startRealConductor, type RealQueue } from "../../test/support/real-conductor/real-conductor.js";
+import { startRealConductor, type RealQueue } from "../../test/support/servers/real-conductor/real-conductor.js";
 import { progress } from "../report.js";
 import { accept, verdictLine, type Verdict } from "./acceptance.js";
 import { CLIENTS, installOfficial, type Client } from "./clients.js";

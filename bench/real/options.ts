@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import type { RealQueue } from "../../test/support/real-conductor/real-conductor.js";
+import type { RealQueue } from "../../test/support/servers/real-conductor/real-conductor.js";
 
 export const PARTS = ["a", "b", "c", "d"] as const;
 export type Part = (typeof PARTS)[number];

@@ -1,4 +1,4 @@
-import type { RealQueue } from "../../test/support/real-conductor/real-conductor.js";
+import type { RealQueue } from "../../test/support/servers/real-conductor/real-conductor.js";
 import type { Crowded, Drained, Idled, Trickled } from "./loads.js";
 
 /** The name of the row in which no client runs. */

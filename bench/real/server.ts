@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createConductorClient, type ConductorClient, type Workflow } from "ostinato";
-import type { RealConductor } from "../../test/support/real-conductor/real-conductor.js";
+import type { RealConductor } from "../../test/support/servers/real-conductor/real-conductor.js";
 
 /** What all workers' requests have cost so far, by the server's own count. */
 export interface RequestTotals {

@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { createConductorClient, type ConductorClient } from "../../src/client/conductor-client.js";
 import { taskDefProblems, type TaskDefFields } from "../../src/conductor/task-def-rules.js";
 import { registrationsOf, startTaskDefRegistrar } from "../../src/handler/task-def-registration.js";
 import { createRepeatLog } from "../../src/log/repeat-log.js";
-import { silentLogger } from "../support/runner-world.js";
-import { wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
+import { silentLogger } from "../support/log/loggers.js";
 
 onEveryTarget("clients", (target) => {
   const { pollOne, resultFor } = wordsFor(target);
@@ -29,7 +29,7 @@ onEveryTarget("clients", (target) => {
   };
 
   describe("task definitions", () => {
-    it("are registered, read, listed, overwritten and deleted", async () => {
+    test("are registered, read, listed, overwritten and deleted", async () => {
       const [a, b] = [fresh("a"), fresh("b")];
       const { metadata } = client;
       await metadata.registerTaskDefs([{ name: a, retryCount: 1, description: "first" }, { name: b }]);
@@ -45,7 +45,7 @@ onEveryTarget("clients", (target) => {
       await expect(metadata.getTaskDef(a)).rejects.toEqual(refused(404));
     });
 
-    it("that do not exist are refused", async () => {
+    test("that do not exist are refused", async () => {
       const none = fresh("none");
       await expect(client.metadata.getTaskDef(none)).rejects.toMatchObject({
         status: 404,
@@ -55,7 +55,7 @@ onEveryTarget("clients", (target) => {
       await expect(client.metadata.deleteTaskDef(none)).rejects.toEqual(refused(target.isRedis ? 404 : 500));
     });
 
-    it("that are not valid are refused as a whole, and say why", async () => {
+    test("that are not valid are refused as a whole, and say why", async () => {
       const [good, bad] = [fresh("good"), fresh("bad")];
       await expect(
         client.metadata.registerTaskDefs([{ name: good }, { name: bad, responseTimeoutSeconds: 0 }]),
@@ -66,14 +66,14 @@ onEveryTarget("clients", (target) => {
       await expect(client.metadata.getTaskDef(good)).rejects.toEqual(refused(404));
     });
 
-    it("may have names that have to be encoded", async () => {
+    test("may have names that have to be encoded", async () => {
       const name = `${fresh("odd")} ü?#&`;
       await client.metadata.registerTaskDefs([{ name }]);
       expect((await client.metadata.getTaskDef(name)).name).toBe(name);
       await client.metadata.deleteTaskDef(name);
     });
 
-    it.each<TaskDefFields>([
+    test.each<TaskDefFields>([
       {},
       { timeoutSeconds: 30 },
       { timeoutSeconds: 30, responseTimeoutSeconds: 30 },
@@ -91,7 +91,7 @@ onEveryTarget("clients", (target) => {
       else await expect(registering).rejects.toMatchObject({ name: "ConductorError", code: "SERVER_REFUSED" });
     });
 
-    it("are registered for workers: created, left alone, merged", async () => {
+    test("are registered for workers: created, left alone, merged", async () => {
       const register = async (name: string, registerTaskDef: true | TaskDefFields) => {
         const { done } = startTaskDefRegistrar({
           registrations: registrationsOf([{ taskDefName: name, registerTaskDef }]),
@@ -116,7 +116,7 @@ onEveryTarget("clients", (target) => {
   });
 
   describe("workflow definitions", () => {
-    it("are registered once, or overwritten when asked to", async () => {
+    test("are registered once, or overwritten when asked to", async () => {
       const { name, definition } = await oneTask();
       const { metadata } = client;
       await expect(metadata.registerWorkflowDef({ ...definition, description: "new" })).rejects.toEqual(refused(409));
@@ -124,7 +124,7 @@ onEveryTarget("clients", (target) => {
       expect(await metadata.getWorkflowDef(name, 1)).toMatchObject({ name, version: 1, description: "new" });
     });
 
-    it("are registered many at once, read in the latest version or a named one, listed and deleted", async () => {
+    test("are registered many at once, read in the latest version or a named one, listed and deleted", async () => {
       const { name, definition } = await oneTask();
       const { metadata } = client;
       await metadata.registerWorkflowDefs([
@@ -139,7 +139,7 @@ onEveryTarget("clients", (target) => {
       await expect(metadata.getWorkflowDef(name, 2)).rejects.toEqual(refused(404));
     });
 
-    it("that are not valid, or not there, are refused", async () => {
+    test("that are not valid, or not there, are refused", async () => {
       const { definition } = await oneTask();
       const invalid = { ...definition, name: fresh("invalid"), tasks: [] };
       const good = { ...definition, name: fresh("good") };
@@ -153,7 +153,7 @@ onEveryTarget("clients", (target) => {
   });
 
   describe("workflows", () => {
-    it("are started, looked at and terminated", async () => {
+    test("are started, looked at and terminated", async () => {
       const { name } = await oneTask();
       const { workflows } = client;
       const workflowId = await workflows.start({ name, input: { a: 1 }, correlationId: "c1" });
@@ -175,7 +175,7 @@ onEveryTarget("clients", (target) => {
       });
     });
 
-    it("that do not exist are refused", async () => {
+    test("that do not exist are refused", async () => {
       const { workflows } = client;
       const none = fresh("none");
       await expect(workflows.start({ name: none })).rejects.toEqual(refused(404));
@@ -185,7 +185,7 @@ onEveryTarget("clients", (target) => {
       await expect(workflows.waitFor(none, { timeoutMs: 5_000 })).rejects.toEqual(refused(404));
     });
 
-    it("are found by a query, page by page", async () => {
+    test("are found by a query, page by page", async () => {
       const { name } = await oneTask();
       const { workflows } = client;
       const ids = await Promise.all([1, 2, 3].map(() => workflows.start({ name })));
@@ -204,7 +204,7 @@ onEveryTarget("clients", (target) => {
       await expect(workflows.search({ size: 5_001 })).rejects.toEqual(refused(400));
     });
 
-    it("are waited for until they have ended", async () => {
+    test("are waited for until they have ended", async () => {
       const { type, name } = await oneTask();
       const { workflows, tasks } = client;
       const workflowId = await workflows.start({ name });
@@ -217,7 +217,7 @@ onEveryTarget("clients", (target) => {
       expect(await waiting).toMatchObject({ status: "COMPLETED", tasks: [{ outputData: { done: true } }] });
     });
 
-    it("that fail have ended, too", async () => {
+    test("that fail have ended, too", async () => {
       const { type, name } = await oneTask();
       const { workflows, tasks } = client;
       const workflowId = await workflows.start({ name });
@@ -233,7 +233,7 @@ describe("tasks", () => {
   onEveryTarget("client", (target) => {
     const { oneTask } = wordsFor(target);
 
-    it("are polled, logged, counted, updated and looked at", async () => {
+    test("are polled, logged, counted, updated and looked at", async () => {
       await using client = createConductorClient({ serverUrl: target.baseUrl });
       const { tasks } = client;
       const { type, workflowId } = await oneTask();

@@ -1,12 +1,12 @@
-import { expect, it } from "vitest";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { expect, test } from "vitest";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("data between tasks", (target) => {
   const words = wordsFor(target);
   const { post, taskType, workflowDef, start, poll, pollOne, update, workflow, eventually } = words;
 
-  it("fills the input from the workflow and from earlier tasks", async () => {
+  test("fills the input from the workflow and from earlier tasks", async () => {
     const type = await taskType();
     const name = await workflowDef([
       { name: type, taskReferenceName: "first", inputParameters: { given: "${workflow.input.x}" } },
@@ -54,7 +54,7 @@ onEveryTarget("data between tasks", (target) => {
     });
   });
 
-  it("writes lists and objects within a text as Java does", async () => {
+  test("writes lists and objects within a text as Java does", async () => {
     const type = await taskType();
     const inputParameters = { text: "${workflow.input.list} ${workflow.input.object} ${workflow.input.yes}" };
     const name = await workflowDef([{ name: type, taskReferenceName: "a", inputParameters }]);
@@ -62,7 +62,7 @@ onEveryTarget("data between tasks", (target) => {
     expect((await pollOne(type)).inputData).toEqual({ text: "[1, two] {k=v} true" });
   });
 
-  it("starts from the inputTemplate of the definition, and from that of the workflow", async () => {
+  test("starts from the inputTemplate of the definition, and from that of the workflow", async () => {
     const type = await taskType({ inputTemplate: { a: 1, b: 2, c: "${workflow.input.x}", d: 4 } });
     const inputParameters = { b: "own", d: "${workflow.input.none}" };
     const name = await workflowDef([{ name: type, taskReferenceName: "a", inputParameters }], {
@@ -73,7 +73,7 @@ onEveryTarget("data between tasks", (target) => {
     expect((await pollOne(type)).inputData).toEqual({ a: 1, b: "own", c: "template", d: 4 });
   });
 
-  it("makes the output from outputParameters, else from the last task", async () => {
+  test("makes the output from outputParameters, else from the last task", async () => {
     const type = await taskType();
     const tasks = [{ name: type, taskReferenceName: "a" }];
     const plain = await start(await workflowDef(tasks));
@@ -85,7 +85,7 @@ onEveryTarget("data between tasks", (target) => {
     expect((await workflow(made)).output).toEqual({ n: 3, text: "id 3", fixed: 1 });
   });
 
-  it("runs the branches of a fork side by side and joins them", async () => {
+  test("runs the branches of a fork side by side and joins them", async () => {
     const [left, right, after] = [await taskType(), await taskType(), await taskType()];
     const name = await workflowDef([
       {
@@ -128,7 +128,7 @@ onEveryTarget("data between tasks", (target) => {
     expect((await eventually(workflowId, "COMPLETED")).status).toBe("COMPLETED");
   });
 
-  it("cancels the siblings of a branch that failed for good", async () => {
+  test("cancels the siblings of a branch that failed for good", async () => {
     const [bad, good] = [await taskType({ retryCount: 0 }), await taskType()];
     const name = await workflowDef([
       {
@@ -150,7 +150,7 @@ onEveryTarget("data between tasks", (target) => {
     expect(await poll(good)).toEqual([]);
   });
 
-  it("joins forks within forks", async () => {
+  test("joins forks within forks", async () => {
     const type = await taskType();
     const simple = (taskReferenceName: string) => ({ name: type, taskReferenceName });
     const name = await workflowDef(
@@ -190,7 +190,7 @@ onEveryTarget("data between tasks", (target) => {
   });
 
   if (target.isEmbedded)
-    it("refuses by name what it does not have", async () => {
+    test("refuses by name what it does not have", async () => {
       const type = await taskType();
       const refused = async (tasks: object[], more: object, text: RegExp) => {
         const answer = await post("/metadata/workflow", { name: "refused", tasks, ...more });

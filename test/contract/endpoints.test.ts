@@ -1,19 +1,19 @@
-import { expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { expect, test } from "vitest";
+import { call, wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("endpoints", (target) => {
   const words = wordsFor(target);
   const { get, post, put, del, taskType, workflowDef, start, oneTask, poll, pollOne, update } = words;
 
-  it("says that it is healthy", async () => {
+  test("says that it is healthy", async () => {
     expect((await get("/health")).json).toMatchObject({ healthy: true });
     const version = await get("/version");
     expect(version.status).toBe(200);
     expect(version.contentType).toContain("text/plain");
   });
 
-  it("fills in the defaults of a task definition", async () => {
+  test("fills in the defaults of a task definition", async () => {
     const name = fresh("t");
     const answer = await post("/metadata/taskdefs", [{ name }]);
     expect([answer.status, answer.text]).toEqual([200, ""]);
@@ -37,7 +37,7 @@ onEveryTarget("endpoints", (target) => {
     });
   });
 
-  it("keeps task definitions: upsert, update, list, remove", async () => {
+  test("keeps task definitions: upsert, update, list, remove", async () => {
     const name = await taskType({ retryCount: 1 });
     await taskType({ name, retryCount: 2 });
     expect((await get(`/metadata/taskdefs/${name}`)).json.retryCount).toBe(2);
@@ -48,7 +48,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await get(`/metadata/taskdefs/${name}`)).status).toBe(404);
   });
 
-  it("gives a workflow the task definitions as they are when it starts", async () => {
+  test("gives a workflow the task definitions as they are when it starts", async () => {
     const { type, workflowName } = await oneTask({ responseTimeoutSeconds: 11 });
     await taskType({ name: type, responseTimeoutSeconds: 22 });
     await start(workflowName);
@@ -56,7 +56,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await pollOne(type)).responseTimeoutSeconds).toBe(22);
   });
 
-  it("keeps workflow definitions: versions, the latest, bulk, remove", async () => {
+  test("keeps workflow definitions: versions, the latest, bulk, remove", async () => {
     const type = await taskType();
     const tasks = [{ name: type, taskReferenceName: "a" }];
     const name = await workflowDef(tasks);
@@ -73,7 +73,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await get(`/metadata/workflow/${name}?version=2`)).status).toBe(404);
   });
 
-  it("starts workflows with an id as plain text; the first task can be polled at once", async () => {
+  test("starts workflows with an id as plain text; the first task can be polled at once", async () => {
     const { type, workflowName } = await oneTask();
     await pollOne(type);
     const answer = await post(`/workflow/${workflowName}?correlationId=c1&priority=7`, { a: 1 });
@@ -83,7 +83,7 @@ onEveryTarget("endpoints", (target) => {
     expect(task).toMatchObject({ workflowInstanceId: answer.text, correlationId: "c1", workflowPriority: 7 });
   });
 
-  it("starts a definition that came with the request", async () => {
+  test("starts a definition that came with the request", async () => {
     const type = await taskType();
     const name = fresh("inline");
     const workflowDefinition = { name, version: 1, tasks: [{ name: type, taskReferenceName: "a" }] };
@@ -91,14 +91,14 @@ onEveryTarget("endpoints", (target) => {
     expect((await pollOne(type)).workflowInstanceId).toBe(workflowId);
   });
 
-  it("runs a task that has no definition, with the defaults", async () => {
+  test("runs a task that has no definition, with the defaults", async () => {
     const type = fresh("undefined");
     await start(await workflowDef([{ name: type, taskReferenceName: "a" }]));
     const task = await pollOne(type);
     expect(task).toMatchObject({ responseTimeoutSeconds: 3600, taskDefinition: { name: type, retryCount: 3 } });
   });
 
-  it("shows a workflow with and without its tasks, its status, and who runs", async () => {
+  test("shows a workflow with and without its tasks, its status, and who runs", async () => {
     const { workflowName, workflowId } = await oneTask({}, { input: { x: 1 }, correlationId: "corr" });
     const shown = await words.workflow(workflowId);
     expect(shown).toMatchObject({
@@ -127,7 +127,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await del(`/workflow/${workflowId}?reason=again`)).status).toBe(200);
   });
 
-  it("hands out all that a worker needs to know of a task", async () => {
+  test("hands out all that a worker needs to know of a task", async () => {
     const { type, workflowName, workflowId } = await oneTask(
       { responseTimeoutSeconds: 17 },
       { input: {}, priority: 3 },
@@ -164,7 +164,7 @@ onEveryTarget("endpoints", (target) => {
     expect(await words.task(task.taskId)).toMatchObject({ status: "IN_PROGRESS", workerId: "w1", pollCount: 1 });
   });
 
-  it("answers an empty batch with [] and an empty single poll with 204", async () => {
+  test("answers an empty batch with [] and an empty single poll with 204", async () => {
     const type = await taskType();
     const batch = await get(`/tasks/poll/batch/${type}?timeout=0`);
     expect([batch.status, batch.json]).toEqual([200, []]);
@@ -179,7 +179,7 @@ onEveryTarget("endpoints", (target) => {
     }
   });
 
-  it("shows who polled last", async () => {
+  test("shows who polled last", async () => {
     const type = await taskType();
     await get(`/tasks/poll/batch/${type}?workerid=one&timeout=0`);
     await get(`/tasks/poll/batch/${type}?workerid=two&timeout=0`);
@@ -191,7 +191,7 @@ onEveryTarget("endpoints", (target) => {
     );
   });
 
-  it("counts what waits in queues, delayed tasks and domains included", async () => {
+  test("counts what waits in queues, delayed tasks and domains included", async () => {
     const { type, workflowName } = await oneTask();
     await start(workflowName);
     await start(workflowName, { taskToDomain: { [type]: "d" } });
@@ -205,7 +205,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await get("/tasks/queue/all")).json).toMatchObject({ [`d:${type}`]: 1 });
   });
 
-  it("lists the unfinished tasks of a type with their workers", async () => {
+  test("lists the unfinished tasks of a type with their workers", async () => {
     const { type, workflowName } = await oneTask();
     await start(workflowName);
     await start(workflowName);
@@ -218,7 +218,7 @@ onEveryTarget("endpoints", (target) => {
     expect((await get(`/admin/task/${type}`)).json).toHaveLength(2);
   });
 
-  it("finds tasks and workflows by a query", async () => {
+  test("finds tasks and workflows by a query", async () => {
     const { type, workflowName, workflowId } = await oneTask();
     await start(workflowName);
     const mine = await pollOne(type);
@@ -247,7 +247,7 @@ onEveryTarget("endpoints", (target) => {
     expect(found.results.map((result) => result.workflowId)).toContain(workflowId);
   });
 
-  it("keeps logs: the body as it is, at most ten of those with a result, 204 when there are none", async () => {
+  test("keeps logs: the body as it is, at most ten of those with a result, 204 when there are none", async () => {
     const { type } = await oneTask();
     const { taskId } = await pollOne(type);
     expect((await get(`/tasks/${taskId}/log`)).status).toBe(204);
@@ -264,7 +264,7 @@ onEveryTarget("endpoints", (target) => {
     expect(kept.filter(({ createdTime }) => createdTime < 2000)).toHaveLength(10);
   });
 
-  it("pauses and resumes: what is reported meanwhile is acted upon later", async () => {
+  test("pauses and resumes: what is reported meanwhile is acted upon later", async () => {
     const type = await taskType();
     const name = await workflowDef([
       { name: type, taskReferenceName: "a" },

@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { fresh, onEveryTarget } from "./support/target.js";
+import { describe, expect, test } from "vitest";
+import { call, wordsFor } from "../support/contract/api.js";
+import { fresh, onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("error answers", (target) => {
   const { get, post, put, del, taskType, workflowDef, oneTask, pollOne, resultFor } = wordsFor(target);
@@ -16,7 +16,7 @@ onEveryTarget("error answers", (target) => {
     if (message !== undefined) expect(answer.json).toMatchObject({ message });
   };
 
-  it("answers 404 with the server's words for what does not exist", async () => {
+  test("answers 404 with the server's words for what does not exist", async () => {
     expectError(await get("/tasks/nope"), 404, "Task not found for taskId: nope");
     expectError(await get("/workflow/nope"), 404, "No such workflow found by id: nope");
     const unknown = fresh("unknown");
@@ -31,7 +31,7 @@ onEveryTarget("error answers", (target) => {
     expectError(await put("/workflow/decide/nope"), 404);
   });
 
-  it("answers 404 as JSON for an unknown URL, and 405 for the wrong method", async () => {
+  test("answers 404 as JSON for an unknown URL, and 405 for the wrong method", async () => {
     expectError(await get("/no/such/thing"), 404);
     expectError(await post("/token", { keyId: "a", keySecret: "b" }), 404);
     expectError(await del("/tasks"), 405);
@@ -39,7 +39,7 @@ onEveryTarget("error answers", (target) => {
   });
 
   describe.each(["/tasks", "/tasks/update-v2"])("POST %s", (path) => {
-    it("answers 404 when the task or the workflow is unknown", async () => {
+    test("answers 404 when the task or the workflow is unknown", async () => {
       const { workflowId } = await oneTask();
       const status = "COMPLETED";
       const noWorkflow = await post(path, { taskId: "t", workflowInstanceId: "nope", status });
@@ -50,7 +50,7 @@ onEveryTarget("error answers", (target) => {
       expectError(noLease, 404, "No such task found by id: nope");
     });
 
-    it("answers 500, not retryable, to what cannot be read", async () => {
+    test("answers 500, not retryable, to what cannot be read", async () => {
       const { type } = await oneTask();
       const task = await pollOne(type);
       const good = resultFor(task, {});
@@ -65,7 +65,7 @@ onEveryTarget("error answers", (target) => {
     });
   });
 
-  it("answers 400 with validationErrors to empty ids, but 500 on update-v2", async () => {
+  test("answers 400 with validationErrors to empty ids, but 500 on update-v2", async () => {
     const result = { taskId: "", workflowInstanceId: "", status: "COMPLETED" };
     const v1 = await post("/tasks", result);
     expectError(v1, 400, "Validation failed, check below errors for detail.");
@@ -79,7 +79,7 @@ onEveryTarget("error answers", (target) => {
     expectError(await post("/tasks/update-v2", result), 500);
   });
 
-  it("refuses a poll that wants to be held for more than 5 s, and gives nothing for a count below 1", async () => {
+  test("refuses a poll that wants to be held for more than 5 s, and gives nothing for a count below 1", async () => {
     const type = fresh("t");
     expectError(
       await get(`/tasks/poll/batch/${type}?timeout=5001`),
@@ -95,17 +95,17 @@ onEveryTarget("error answers", (target) => {
     expectError(await get(`/tasks/poll/batch/${type}?count=many`), 500);
   });
 
-  it("answers an HTML 400 to a task type with a slash, as Tomcat does", async () => {
+  test("answers an HTML 400 to a task type with a slash, as Tomcat does", async () => {
     const answer = await get("/tasks/poll/a%2Fb");
     expect(answer.status).toBe(400);
     expect(answer.contentType).toContain("text/html");
   });
 
-  it("answers 500 when queue sizes are asked for without a task type", async () => {
+  test("answers 500 when queue sizes are asked for without a task type", async () => {
     expectError(await get("/tasks/queue/sizes"), 500);
   });
 
-  it("validates task definitions", async () => {
+  test("validates task definitions", async () => {
     const refused = async (definition: object, text: RegExp) => {
       const answer = await post("/metadata/taskdefs", [{ name: fresh("t"), ...definition }]);
       expectError(answer, 400);
@@ -124,7 +124,7 @@ onEveryTarget("error answers", (target) => {
     expectError(await post("/metadata/taskdefs", { name: fresh("t") }), 500);
   });
 
-  it("validates workflow definitions", async () => {
+  test("validates workflow definitions", async () => {
     const type = await taskType();
     const tasks = [{ name: type, taskReferenceName: "a" }];
     const refused = async (definition: object, text: RegExp) => {
@@ -144,7 +144,7 @@ onEveryTarget("error answers", (target) => {
     );
   });
 
-  it("answers 409 to a workflow definition that exists", async () => {
+  test("answers 409 to a workflow definition that exists", async () => {
     const type = await taskType();
     const tasks = [{ name: type, taskReferenceName: "a" }];
     const name = await workflowDef(tasks);
@@ -152,7 +152,7 @@ onEveryTarget("error answers", (target) => {
     expect((await post("/metadata/workflow?overwrite=true", { name, tasks })).status).toBe(200);
   });
 
-  it("refuses a start with a null input, without a name, or with a priority out of range", async () => {
+  test("refuses a start with a null input, without a name, or with a priority out of range", async () => {
     const { workflowName: name } = await oneTask();
     expectError(await post("/workflow", { name, input: null }), 400);
     expectError(await post("/workflow", { name, input: "text" }), 500);
@@ -160,7 +160,7 @@ onEveryTarget("error answers", (target) => {
     expectError(await post("/workflow", { name, priority: 100 }), 400);
   });
 
-  it("answers 409 to terminating a COMPLETED workflow or pausing an ended one, 500 to resuming a running one", async () => {
+  test("answers 409 to terminating a COMPLETED workflow or pausing an ended one, 500 to resuming a running one", async () => {
     const { type, workflowId } = await oneTask();
     expectError(await put(`/workflow/${workflowId}/resume`), 500);
     await post("/tasks", resultFor(await pollOne(type), {}));

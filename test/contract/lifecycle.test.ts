@@ -1,13 +1,13 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import type { TaskDef } from "../../src/conductor/types.js";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("the life of a task", (target) => {
   const words = wordsFor(target);
   const { taskType, workflowDef, start, oneTask, poll, pollOne, update, workflow, task, passAndDecide } = words;
 
-  it("retries under a new task id until the retries are used up", async () => {
+  test("retries under a new task id until the retries are used up", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 1 });
     const first = await pollOne(type);
     await update(first, { status: "FAILED", reasonForIncompletion: "bad luck", outputData: { left: "over" } });
@@ -29,13 +29,13 @@ onEveryTarget("the life of a task", (target) => {
     expect(ended.tasks.map(({ status }) => status)).toEqual(["FAILED", "FAILED"]);
   });
 
-  it("lets the workflow's task overrule the number of retries", async () => {
+  test("lets the workflow's task overrule the number of retries", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 5 }, {}, { retryCount: 0 });
     await update(await pollOne(type), { status: "FAILED" });
     expect((await workflow(workflowId)).status).toBe("FAILED");
   });
 
-  it("does not retry a terminal error", async () => {
+  test("does not retry a terminal error", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 5 });
     await update(await pollOne(type), { status: "FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion: "never" });
     const ended = await workflow(workflowId);
@@ -44,13 +44,13 @@ onEveryTarget("the life of a task", (target) => {
     expect((await workflow(workflowId)).status).toBe("TERMINATED");
   });
 
-  it("terminates the workflow when a worker reports CANCELED", async () => {
+  test("terminates the workflow when a worker reports CANCELED", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 5 });
     await update(await pollOne(type), { status: "CANCELED" });
     expect((await workflow(workflowId)).status).toBe("TERMINATED");
   });
 
-  it("goes on past an optional task that failed", async () => {
+  test("goes on past an optional task that failed", async () => {
     const type = await taskType({ retryCount: 0 });
     const name = await workflowDef([
       { name: type, taskReferenceName: "a", optional: true },
@@ -75,7 +75,7 @@ onEveryTarget("the life of a task", (target) => {
     ["EXPONENTIAL_BACKOFF", {}, 2, 8],
     ["EXPONENTIAL_BACKOFF", { maxRetryDelaySeconds: 3 }, 2, 3],
   ];
-  it.each(target.isEmbedded ? [...firstDelays, ...laterDelays] : firstDelays)(
+  test.each(target.isEmbedded ? [...firstDelays, ...laterDelays] : firstDelays)(
     "delays a retry: %s %o, attempt %i: %i s",
     async (retryLogic, more, attempt, delaySeconds) => {
       const { type, workflowId } = await oneTask({ retryLogic, retryDelaySeconds: 2, retryCount: 9, ...more });
@@ -92,7 +92,7 @@ onEveryTarget("the life of a task", (target) => {
     },
   );
 
-  it("times out an attempt that is not heard of, and retries it", async () => {
+  test("times out an attempt that is not heard of, and retries it", async () => {
     const { type, workflowId } = await oneTask({ responseTimeoutSeconds: 1, retryCount: 1 });
     const first = await pollOne(type);
     const seen = await passAndDecide(1100, workflowId);
@@ -107,7 +107,7 @@ onEveryTarget("the life of a task", (target) => {
     expect([ended.status, ended.tasks.length]).toEqual(["TIMED_OUT", 2]);
   });
 
-  it("starts the response timeout anew with each lease extension", async () => {
+  test("starts the response timeout anew with each lease extension", async () => {
     const { type, workflowId } = await oneTask({ responseTimeoutSeconds: 2, retryCount: 0 });
     const polled = await pollOne(type);
     await target.pass(1200);
@@ -117,7 +117,7 @@ onEveryTarget("the life of a task", (target) => {
     expect((await passAndDecide(1200, workflowId)).status).toBe("TIMED_OUT");
   });
 
-  it("does not time out a response while the task is back in its queue", async () => {
+  test("does not time out a response while the task is back in its queue", async () => {
     const { type, workflowId } = await oneTask({ responseTimeoutSeconds: 1, retryCount: 0 });
     await update(await pollOne(type), { status: "IN_PROGRESS", callbackAfterSeconds: 2 });
     expect((await passAndDecide(1500, workflowId)).tasks[0]?.status).toBe("SCHEDULED");
@@ -127,7 +127,7 @@ onEveryTarget("the life of a task", (target) => {
     ["timeoutSeconds", { timeoutSeconds: 1, responseTimeoutSeconds: 1 }],
     ["totalTimeoutSeconds", { totalTimeoutSeconds: 1 }],
   ];
-  it.each(timeouts)("ends the workflow when %s has passed, under TIME_OUT_WF", async (_field, definition) => {
+  test.each(timeouts)("ends the workflow when %s has passed, under TIME_OUT_WF", async (_field, definition) => {
     const { type, workflowId } = await oneTask({ retryCount: 3, ...definition });
     await pollOne(type);
     const ended = await passAndDecide(1200, workflowId);
@@ -136,7 +136,7 @@ onEveryTarget("the life of a task", (target) => {
     expect(ended.reasonForIncompletion).toContain("Timeout");
   });
 
-  it("retries when timeoutSeconds has passed under RETRY, lease or no lease", async () => {
+  test("retries when timeoutSeconds has passed under RETRY, lease or no lease", async () => {
     const { type, workflowId } = await oneTask({
       timeoutSeconds: 2,
       responseTimeoutSeconds: 2,
@@ -151,7 +151,7 @@ onEveryTarget("the life of a task", (target) => {
     expect(seen.tasks[0]?.reasonForIncompletion).toMatch(/^Task timed out after/);
   });
 
-  it("does nothing when timeoutSeconds has passed under ALERT_ONLY, as long as the lease holds", async () => {
+  test("does nothing when timeoutSeconds has passed under ALERT_ONLY, as long as the lease holds", async () => {
     const { type, workflowId } = await oneTask({
       timeoutSeconds: 2,
       responseTimeoutSeconds: 2,
@@ -164,7 +164,7 @@ onEveryTarget("the life of a task", (target) => {
     expect(seen.tasks.map(({ status }) => status)).toEqual(["IN_PROGRESS"]);
   });
 
-  it("stops retrying when totalTimeoutSeconds is used up", async () => {
+  test("stops retrying when totalTimeoutSeconds is used up", async () => {
     const { type, workflowId } = await oneTask({
       totalTimeoutSeconds: 2,
       timeoutPolicy: "RETRY",
@@ -179,14 +179,14 @@ onEveryTarget("the life of a task", (target) => {
     expect(ended.reasonForIncompletion).toContain("No further retries will be attempted");
   });
 
-  it("times out a task that nobody polls", async () => {
+  test("times out a task that nobody polls", async () => {
     const { workflowId } = await oneTask({ pollTimeoutSeconds: 1, retryCount: 0 });
     const ended = await passAndDecide(1100, workflowId);
     expect(ended.status).toBe("TIMED_OUT");
     expect(ended.tasks[0]?.reasonForIncompletion).toMatch(/^Task poll timed out after 1 seconds/);
   });
 
-  it("counts the poll timeout from the first scheduling, even after a hand-back", async () => {
+  test("counts the poll timeout from the first scheduling, even after a hand-back", async () => {
     const { type, workflowId } = await oneTask({ pollTimeoutSeconds: 1 });
     const polled = await pollOne(type);
     expect((await passAndDecide(1100, workflowId)).status).toBe("RUNNING");
@@ -194,7 +194,7 @@ onEveryTarget("the life of a task", (target) => {
     expect((await workflow(workflowId)).status).toBe("TIMED_OUT");
   });
 
-  it("ends a workflow at its own timeout under TIME_OUT_WF", async () => {
+  test("ends a workflow at its own timeout under TIME_OUT_WF", async () => {
     const type = await taskType();
     const name = await workflowDef([{ name: type, taskReferenceName: "a" }], {
       timeoutSeconds: 1,
@@ -207,7 +207,7 @@ onEveryTarget("the life of a task", (target) => {
     expect(ended.reasonForIncompletion).toMatch(/^Workflow timed out after/);
   });
 
-  it("delays a task with a startDelay", async () => {
+  test("delays a task with a startDelay", async () => {
     const { type, workflowId } = await oneTask({}, {}, { startDelay: 1 });
     expect(await poll(type)).toEqual([]);
     await target.pass(1000);

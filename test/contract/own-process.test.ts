@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type EmbeddedConductor, startEmbeddedConductor } from "../../src/testing/index.js";
 
 describe("an embedded Conductor in its own process", () => {
@@ -14,7 +14,7 @@ describe("an embedded Conductor in its own process", () => {
     await conductor.close();
   });
 
-  it("is reached by the same handle", async () => {
+  test("is reached by the same handle", async () => {
     expect(conductor.pid).not.toBe(process.pid);
     expect(conductor.queue).toBe("eager");
     const workflowId = await conductor.startWorkflow({ name: "w" });
@@ -31,16 +31,16 @@ describe("an embedded Conductor in its own process", () => {
     expect(await ended).toMatchObject({ status: "TERMINATED", reasonForIncompletion: "done" });
   });
 
-  it("rejects with the server's words", async () => {
+  test("rejects with the server's words", async () => {
     await expect(conductor.startWorkflow({ name: "nope" })).rejects.toThrow("No such workflow defined. name=nope");
   });
 
-  it("rejects when the child cannot listen, and when asked for what cannot cross over", async () => {
+  test("rejects when the child cannot listen, and when asked for what cannot cross over", async () => {
     await expect(startEmbeddedConductor({ ownProcess: true, port: conductor.port })).rejects.toThrow(/EADDRINUSE/);
     await expect(startEmbeddedConductor({ ownProcess: true, random: () => 0 })).rejects.toThrow(/ownProcess/);
   });
 
-  it("goes when its parent goes, however that goes", async () => {
+  test("goes when its parent goes, however that goes", async () => {
     const module = new URL("../../dist/testing/index.js", import.meta.url).href;
     const script = `const { startEmbeddedConductor } = await import(${JSON.stringify(module)});
       console.log((await startEmbeddedConductor({ ownProcess: true })).pid);`;
@@ -56,7 +56,7 @@ describe("an embedded Conductor in its own process", () => {
     }, 5000);
   });
 
-  it("ends with close(), and says so to later calls", async () => {
+  test("ends with close(), and says so to later calls", async () => {
     const other = await startEmbeddedConductor({ ownProcess: true });
     const waiting = other.waitForWorkflow("none").catch((error: unknown) => error);
     await waiting;

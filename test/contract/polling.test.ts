@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it } from "vitest";
-import { call, wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { expect, test } from "vitest";
+import { call, wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 /** A held poll is asked for this long, so that "at once" and "at the timeout" cannot be mistaken for each other. */
 const HOLD_MS = 1000;
@@ -22,7 +22,7 @@ onEveryTarget("polling", (target) => {
     return { type, workflowName: await workflowDef([{ name: type, taskReferenceName: "a" }]) };
   };
 
-  it("answers a poll that does not wait at once, with all that is there up to count", async () => {
+  test("answers a poll that does not wait at once, with all that is there up to count", async () => {
     const { type, workflowName } = await idleType();
     expect((await batch(type, 10, 0)).ms).toBeLessThan(SOON_MS);
     for (let index = 0; index < 12; index++) await start(workflowName);
@@ -30,7 +30,7 @@ onEveryTarget("polling", (target) => {
     expect((await batch(type, 10, 0)).tasks).toHaveLength(2);
   });
 
-  it(target.kind === "instant" ? "never holds a poll" : "holds an empty poll until its timeout", async () => {
+  test(target.kind === "instant" ? "never holds a poll" : "holds an empty poll until its timeout", async () => {
     const { type } = await idleType();
     const { tasks, ms } = await batch(type, 1, HOLD_MS);
     expect(tasks).toEqual([]);
@@ -39,7 +39,7 @@ onEveryTarget("polling", (target) => {
   });
 
   if (target.kind !== "instant")
-    it("answers a held poll for one task soon after it comes", async () => {
+    test("answers a held poll for one task soon after it comes", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 1, 4000);
       await sleep(150);
@@ -50,7 +50,7 @@ onEveryTarget("polling", (target) => {
     });
 
   if (target.kind === "patient")
-    it("keeps the only task of a larger poll until the timeout", async () => {
+    test("keeps the only task of a larger poll until the timeout", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 10, HOLD_MS);
       await sleep(150);
@@ -61,7 +61,7 @@ onEveryTarget("polling", (target) => {
     });
 
   if (target.kind === "patient")
-    it("answers a larger poll as soon as it is full", async () => {
+    test("answers a larger poll as soon as it is full", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 3, 4000);
       await sleep(150);
@@ -72,7 +72,7 @@ onEveryTarget("polling", (target) => {
     });
 
   if (target.kind === "eager")
-    it("answers a larger poll at the first task", async () => {
+    test("answers a larger poll at the first task", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 10, 4000);
       await sleep(150);
@@ -83,7 +83,7 @@ onEveryTarget("polling", (target) => {
     });
 
   if (target.kind === "eager")
-    it("shows nothing to a poll that does not wait, while another is held", async () => {
+    test("shows nothing to a poll that does not wait, while another is held", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 1, 4000);
       await sleep(150);
@@ -93,7 +93,7 @@ onEveryTarget("polling", (target) => {
     });
 
   if (target.kind === "eager" && target.isEmbedded)
-    it("is blind for a while after a held poll ended empty", async () => {
+    test("is blind for a while after a held poll ended empty", async () => {
       const { type, workflowName } = await idleType();
       await batch(type, 1, 100);
       await start(workflowName);
@@ -102,7 +102,7 @@ onEveryTarget("polling", (target) => {
       expect((await batch(type, 10, 0)).tasks).toHaveLength(1);
     });
 
-  it("gives a task to the dead request of a client that went away while its poll was held", async () => {
+  test("gives a task to the dead request of a client that went away while its poll was held", async () => {
     const { type, workflowName } = await idleType();
     const abort = new AbortController();
     const aborted = fetch(`${target.baseUrl}/tasks/poll/batch/${type}?workerid=gone&timeout=3000`, {
@@ -123,7 +123,7 @@ onEveryTarget("polling", (target) => {
     }
   });
 
-  it("gives each task to one of many polls only", async () => {
+  test("gives each task to one of many polls only", async () => {
     const { type, workflowName } = await idleType();
     await Promise.all(Array.from({ length: 20 }, () => start(workflowName)));
     const polls = await Promise.all(Array.from({ length: 10 }, () => batch(type, 5, 100)));
@@ -132,7 +132,7 @@ onEveryTarget("polling", (target) => {
     expect(new Set(taskIds).size).toBe(20);
   });
 
-  it("hands out the higher priority first, then the older (on Redis: each of them, in its own order)", async () => {
+  test("hands out the higher priority first, then the older (on Redis: each of them, in its own order)", async () => {
     const { type, workflowName } = await idleType();
     const low = await start(workflowName, { priority: 1 });
     await sleep(10);
@@ -145,7 +145,7 @@ onEveryTarget("polling", (target) => {
     else expect(order).toEqual([high, low, lowLater]);
   });
 
-  it("keeps domains apart", async () => {
+  test("keeps domains apart", async () => {
     const { type, workflowName } = await idleType();
     const workflowId = await start(workflowName, { taskToDomain: { "*": "blue" } });
     expect(await poll(type)).toEqual([]);
@@ -153,7 +153,7 @@ onEveryTarget("polling", (target) => {
     expect(task).toMatchObject({ workflowInstanceId: workflowId, domain: "blue" });
   });
 
-  it("takes the first domain that somebody polls, else the last one listed", async () => {
+  test("takes the first domain that somebody polls, else the last one listed", async () => {
     const { type, workflowName } = await idleType();
     const domainOf = async (taskToDomain: object) => {
       const workflowId = await start(workflowName, { taskToDomain });
@@ -166,14 +166,14 @@ onEveryTarget("polling", (target) => {
     expect(await domainOf({ "*": "green", [type]: "red" })).toBe("red");
   });
 
-  it("takes an empty domain for a domain", async () => {
+  test("takes an empty domain for a domain", async () => {
     const { type, workflowName } = await idleType();
     await start(workflowName);
     expect(await poll(type, "&domain=")).toEqual([]);
     await pollOne(type);
   });
 
-  it("does not hand out what has been cancelled", async () => {
+  test("does not hand out what has been cancelled", async () => {
     const { type, workflowId } = await oneTask();
     await del(`/workflow/${workflowId}`);
     expect((await get(`/tasks/queue/size?taskType=${type}`)).text).toBe("0");
@@ -181,7 +181,7 @@ onEveryTarget("polling", (target) => {
   });
 
   if (target.kind === "patient")
-    it("drops what was cancelled while a larger poll had it already", async () => {
+    test("drops what was cancelled while a larger poll had it already", async () => {
       const { type, workflowName } = await idleType();
       const held = batch(type, 2, HOLD_MS);
       await sleep(100);
@@ -191,7 +191,7 @@ onEveryTarget("polling", (target) => {
       expect((await held).tasks).toEqual([]);
     });
 
-  it("postpones what exceeds concurrentExecLimit, and releases one when a slot comes free", async () => {
+  test("postpones what exceeds concurrentExecLimit, and releases one when a slot comes free", async () => {
     const type = await taskType({ concurrentExecLimit: 2 });
     const workflowName = await workflowDef([{ name: type, taskReferenceName: "a" }]);
     for (let index = 0; index < 4; index++) await start(workflowName);

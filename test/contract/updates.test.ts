@@ -1,12 +1,12 @@
-import { expect, it } from "vitest";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { expect, test } from "vitest";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
 
 onEveryTarget("updates", (target) => {
   const words = wordsFor(target);
   const { post, del, taskType, workflowDef, start, oneTask, poll, pollOne, update, updateV2, workflow, task } = words;
 
-  it("acknowledges with the task id as plain text", async () => {
+  test("acknowledges with the task id as plain text", async () => {
     const { type, workflowId } = await oneTask();
     const polled = await pollOne(type);
     const answer = await update(polled, { outputData: { a: 1 } });
@@ -18,7 +18,7 @@ onEveryTarget("updates", (target) => {
     expect(ended.endTime).toBeGreaterThanOrEqual(ended.startTime);
   });
 
-  it("takes the first terminal update; later ones get 200 and change nothing", async () => {
+  test("takes the first terminal update; later ones get 200 and change nothing", async () => {
     const { type, workflowId } = await oneTask();
     const polled = await pollOne(type);
     await update(polled, { outputData: { first: true } });
@@ -28,7 +28,7 @@ onEveryTarget("updates", (target) => {
     expect((await workflow(workflowId)).status).toBe("COMPLETED");
   });
 
-  it("answers 200 and does nothing when the workflow was terminated", async () => {
+  test("answers 200 and does nothing when the workflow was terminated", async () => {
     const { type, workflowId } = await oneTask();
     const polled = await pollOne(type);
     await del(`/workflow/${workflowId}`);
@@ -42,21 +42,21 @@ onEveryTarget("updates", (target) => {
     expect(await poll(type)).toEqual([]);
   });
 
-  it("does not ask who sends the update", async () => {
+  test("does not ask who sends the update", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     await update(polled, { workerId: "somebody else" });
     expect(await task(polled.taskId)).toMatchObject({ status: "COMPLETED", workerId: "somebody else" });
   });
 
-  it("keeps 500 characters of the reason", async () => {
+  test("keeps 500 characters of the reason", async () => {
     const { type } = await oneTask({ retryCount: 0 });
     const polled = await pollOne(type);
     await update(polled, { status: "FAILED", reasonForIncompletion: "x".repeat(600) });
     expect((await task(polled.taskId)).reasonForIncompletion).toBe("x".repeat(500));
   });
 
-  it("puts a task back into its queue on IN_PROGRESS: same task, no retry used", async () => {
+  test("puts a task back into its queue on IN_PROGRESS: same task, no retry used", async () => {
     const { type } = await oneTask();
     const first = await pollOne(type);
     await update(first, { status: "IN_PROGRESS", outputData: { step: 1 } });
@@ -66,7 +66,7 @@ onEveryTarget("updates", (target) => {
     expect(second.startTime).toBe(first.startTime);
   });
 
-  it("replaces the stored output, with nothing if nothing is sent", async () => {
+  test("replaces the stored output, with nothing if nothing is sent", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     await update(polled, { status: "IN_PROGRESS", outputData: { checkpoint: 1 } });
@@ -75,7 +75,7 @@ onEveryTarget("updates", (target) => {
     expect((await pollOne(type)).outputData).toEqual({});
   });
 
-  it("hides a task for callbackAfterSeconds", async () => {
+  test("hides a task for callbackAfterSeconds", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     await update(polled, { status: "IN_PROGRESS", callbackAfterSeconds: 2 });
@@ -85,7 +85,7 @@ onEveryTarget("updates", (target) => {
     expect(await pollOne(type)).toMatchObject({ taskId: polled.taskId, callbackAfterSeconds: 0 });
   });
 
-  it("takes a task away from its next worker when a hand-back is sent again", async () => {
+  test("takes a task away from its next worker when a hand-back is sent again", async () => {
     const { type } = await oneTask();
     const first = await pollOne(type);
     await update(first, { status: "IN_PROGRESS" });
@@ -94,7 +94,7 @@ onEveryTarget("updates", (target) => {
     expect(await pollOne(type)).toMatchObject({ taskId: first.taskId, pollCount: 3 });
   });
 
-  it("accepts the result of a task that was handed back meanwhile, and takes it out of the queue", async () => {
+  test("accepts the result of a task that was handed back meanwhile, and takes it out of the queue", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     await update(polled, { status: "IN_PROGRESS" });
@@ -103,7 +103,7 @@ onEveryTarget("updates", (target) => {
     expect(await poll(type)).toEqual([]);
   });
 
-  it("ignores everything but the lease in an update with extendLease", async () => {
+  test("ignores everything but the lease in an update with extendLease", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     await target.pass(20);
@@ -119,7 +119,7 @@ onEveryTarget("updates", (target) => {
     expect((await words.get(`/tasks/${polled.taskId}/log`)).status).toBe(204);
   });
 
-  it("answers update-v2 with the next task of the type, marked IN_PROGRESS for this worker", async () => {
+  test("answers update-v2 with the next task of the type, marked IN_PROGRESS for this worker", async () => {
     const { type, workflowName } = await oneTask();
     const polled = await pollOne(type);
     const other = await start(workflowName);
@@ -135,7 +135,7 @@ onEveryTarget("updates", (target) => {
     expect(answer.ms).toBeLessThan(300);
   });
 
-  it("answers update-v2 with 204, after about 100 ms, when nothing waits", async () => {
+  test("answers update-v2 with 204, after about 100 ms, when nothing waits", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     const first = await updateV2(polled);
@@ -147,7 +147,7 @@ onEveryTarget("updates", (target) => {
     }
   });
 
-  it("answers update-v2 with 204 at once to a hand-back and to extendLease", async () => {
+  test("answers update-v2 with 204 at once to a hand-back and to extendLease", async () => {
     const { type, workflowName } = await oneTask();
     await start(workflowName);
     const polled = await pollOne(type);
@@ -158,7 +158,7 @@ onEveryTarget("updates", (target) => {
     }
   });
 
-  it("hands out a task even in answer to a duplicate update-v2", async () => {
+  test("hands out a task even in answer to a duplicate update-v2", async () => {
     const { type, workflowName } = await oneTask();
     const polled = await pollOne(type);
     await update(polled);
@@ -166,14 +166,14 @@ onEveryTarget("updates", (target) => {
     expect((await updateV2(polled)).json).toMatchObject({ workflowInstanceId: other });
   });
 
-  it("chains within the domain of the task", async () => {
+  test("chains within the domain of the task", async () => {
     const { type, workflowName } = await oneTask({}, {});
     await start(workflowName, { taskToDomain: { [type]: "d" } });
     const polled = await pollOne(type, "&domain=d");
     expect((await updateV2(polled)).status).toBe(204);
   });
 
-  it("makes the next task of a sequence ready before it answers", async () => {
+  test("makes the next task of a sequence ready before it answers", async () => {
     const type = await taskType();
     const next = await taskType();
     await start(
@@ -186,7 +186,7 @@ onEveryTarget("updates", (target) => {
     expect((await poll(next, "&timeout=0")).map(({ referenceTaskName }) => referenceTaskName)).toEqual(["b"]);
   });
 
-  it("stores a large output apart from the task", async () => {
+  test("stores a large output apart from the task", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     expect((await update(polled, { outputData: { big: "x".repeat(4_000_000) } })).status).toBe(200);
@@ -195,7 +195,7 @@ onEveryTarget("updates", (target) => {
     expect(stored.externalOutputPayloadStoragePath).toEqual(expect.any(String));
   });
 
-  it("fails a task for good whose output exceeds 10,240 KB, and answers 200", async () => {
+  test("fails a task for good whose output exceeds 10,240 KB, and answers 200", async () => {
     const { type, workflowId } = await oneTask();
     const polled = await pollOne(type);
     expect((await update(polled, { outputData: { big: "x".repeat(11_000_000) } })).status).toBe(200);
@@ -205,7 +205,7 @@ onEveryTarget("updates", (target) => {
     expect((await workflow(workflowId)).status).toBe("FAILED");
   });
 
-  it("cannot read one string of more than 20,000,000 characters", async () => {
+  test("cannot read one string of more than 20,000,000 characters", async () => {
     const { type } = await oneTask();
     const polled = await pollOne(type);
     const answer = await post("/tasks", words.resultFor(polled, { outputData: { big: "x".repeat(20_000_001) } }));

@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { defineWorker, inProgress, TaskHandler, type WorkerEvents, type WorkerSpec } from "../../src/index.js";
-import { silentLogger } from "../support/runner-world.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { waitFor } from "../support/wait-for.js";
-import { wordsFor } from "./support/api.js";
-import { onEveryTarget } from "./support/target.js";
+import { wordsFor } from "../support/contract/api.js";
+import { onEveryTarget } from "../support/contract/target.js";
+import { silentLogger } from "../support/log/loggers.js";
+import { startTcpProxy, type TcpProxy } from "../support/network/tcp-proxy.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const HOUR_SECONDS = 3600;
 
@@ -36,7 +36,7 @@ onEveryTarget("a worker", (target) => {
     }
   }
 
-  it.concurrent("does the tasks of a sequence of its own type, each once", async () => {
+  test.concurrent("does the tasks of a sequence of its own type, each once", async () => {
     const type = await taskType({ responseTimeoutSeconds: HOUR_SECONDS });
     const tasks = ["a", "b", "c"].map((taskReferenceName) => ({ name: type, taskReferenceName }));
     const name = await workflowDef(tasks);
@@ -55,7 +55,7 @@ onEveryTarget("a worker", (target) => {
     expect(new Set(executed).size).toBe(60);
   });
 
-  it.concurrent(
+  test.concurrent(
     "a task in a poll's answer that was cut off is run within seconds, not after its response timeout",
     async () => {
       const { type, workflowName, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
@@ -85,7 +85,7 @@ onEveryTarget("a worker", (target) => {
     },
   );
 
-  it.concurrent("a task that came along with an update whose answer was cut off is run within seconds", async () => {
+  test.concurrent("a task that came along with an update whose answer was cut off is run within seconds", async () => {
     const type = await taskType({ responseTimeoutSeconds: HOUR_SECONDS });
     const name = await workflowDef([{ name: type, taskReferenceName: "only" }]);
     const ids = await Promise.all(Array.from({ length: 12 }, () => start(name)));
@@ -108,7 +108,7 @@ onEveryTarget("a worker", (target) => {
     expect([...runs.values()]).toEqual(Array<number>(12).fill(1));
   });
 
-  it.concurrent("inProgress gives the task back with its output, and it is there the next time", async () => {
+  test.concurrent("inProgress gives the task back with its output, and it is there the next time", async () => {
     const { type, workflowId } = await oneTask();
     const seen: unknown[] = [];
     const execute: Spec["execute"] = (_input, ctx) => {
@@ -125,7 +125,7 @@ onEveryTarget("a worker", (target) => {
     ]);
   });
 
-  it.concurrent(
+  test.concurrent(
     "a hand-back whose answer was cut off is not repeated: it would take the task from whoever has it",
     async () => {
       const { type, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
@@ -167,7 +167,7 @@ onEveryTarget("a worker", (target) => {
     },
   );
 
-  it.concurrent(
+  test.concurrent(
     "at the end of a drain a running task goes back to the queue with what was stored, and no retry is used up",
     async () => {
       const { type, workflowId } = await oneTask({ retryCount: 3, responseTimeoutSeconds: HOUR_SECONDS });
@@ -195,7 +195,7 @@ onEveryTarget("a worker", (target) => {
     },
   );
 
-  it.concurrent(
+  test.concurrent(
     "a task whose queue timeout has passed is failed at the end of a drain, not handed back: that would time it out",
     async () => {
       const { type, workflowId } = await oneTask({
@@ -220,7 +220,7 @@ onEveryTarget("a worker", (target) => {
     },
   );
 
-  it.concurrent("a terminated workflow's task is told so, and nothing is reported", async () => {
+  test.concurrent("a terminated workflow's task is told so, and nothing is reported", async () => {
     const { type, workflowId } = await oneTask({ responseTimeoutSeconds: HOUR_SECONDS });
     const reasons: unknown[] = [];
     const execute: Spec["execute"] = (_input, ctx) =>
@@ -238,7 +238,7 @@ onEveryTarget("a worker", (target) => {
     expect(reasons).toMatchObject([{ code: "TASK_CANCELLED" }]);
   });
 
-  it.concurrent("a lease is kept for three times the response timeout", async () => {
+  test.concurrent("a lease is kept for three times the response timeout", async () => {
     const { type, workflowId } = await oneTask({ retryCount: 0, responseTimeoutSeconds: 1, timeoutSeconds: 30 });
     const execute = () => new Promise((resolve) => setTimeout(() => resolve({ ok: 1 }), 3_100));
     await withWorker(type, { execute, executionTimeoutMs: 20_000 }, async () => {

@@ -3,8 +3,6 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type EmbeddedConductor, startEmbeddedConductor } from "../../src/testing/index.js";
-import type { RunningProcess } from "../support/process-harness.js";
-import { waitFor } from "../support/wait-for.js";
 import {
   childrenOf,
   deployApp,
@@ -13,10 +11,12 @@ import {
   startCommand,
   stuckOnSignal,
   type DeployedApp,
-} from "./support/deployed.js";
-import { envOf, execForm, lastOf, parseDockerfile } from "./support/dockerfile.js";
-import { freePort } from "./support/prometheus.js";
-import { parseUnit } from "./support/systemd-unit.js";
+} from "../support/e2e/deployed.js";
+import { envOf, execForm, lastOf, parseDockerfile } from "../support/e2e/dockerfile.js";
+import { freePort } from "../support/e2e/prometheus.js";
+import { parseUnit } from "../support/e2e/systemd-unit.js";
+import type { RunningProcess } from "../support/process/process-harness.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 /** The port in the samples. */
 const PORT = 9400;
@@ -34,110 +34,112 @@ let started: RunningProcess[] = [];
 let adminPort: number;
 let folders = 0;
 
-beforeAll(async () => {
-  app = await deployApp();
-  conductor = await startEmbeddedConductor();
-  await conductor.registerTaskDefs([
-    { name: "greet", retryCount: 2, retryDelaySeconds: 0, responseTimeoutSeconds: 60 },
-  ]);
-  await conductor.registerWorkflowDef({
-    name: "greeting",
-    tasks: [
-      {
-        name: "greet",
-        taskReferenceName: "greet",
-        inputParameters: { name: "${workflow.input.name}", seconds: "${workflow.input.seconds}" },
-      },
-    ],
-    outputParameters: { message: "${greet.output.message}" },
-  });
-}, 120_000);
+describe("the app of samples/deploy", () => {
+  beforeAll(async () => {
+    app = await deployApp();
+    conductor = await startEmbeddedConductor();
+    await conductor.registerTaskDefs([
+      { name: "greet", retryCount: 2, retryDelaySeconds: 0, responseTimeoutSeconds: 60 },
+    ]);
+    await conductor.registerWorkflowDef({
+      name: "greeting",
+      tasks: [
+        {
+          name: "greet",
+          taskReferenceName: "greet",
+          inputParameters: { name: "${workflow.input.name}", seconds: "${workflow.input.seconds}" },
+        },
+      ],
+      outputParameters: { message: "${greet.output.message}" },
+    });
+  }, 120_000);
 
-afterEach(async () => {
-  for (const each of started) await each.kill();
-  started = [];
-});
-
-afterAll(async () => {
-  await conductor?.close();
-  app?.remove();
-});
-
-test("the Dockerfile leaves nothing but the worker and what it depends on in the image", () => {
-  expect(existsSync(path.join(app.folder, "worker.mjs"))).toBe(true);
-  expect(existsSync(path.join(app.folder, "node_modules/ostinato/dist/index.js"))).toBe(true);
-  expect(existsSync(path.join(app.folder, "package.json"))).toBe(false);
-});
-
-describe.sequential("the worker", () => {
-  test("runs plainly until SIGTERM, and finishes what it has begun", async () => {
-    const worker = startCommand(readmeCommand("node worker.mjs"), await place({}));
-    started.push(worker);
-    await expectDrain(worker, () => worker.signal("SIGTERM"));
-    expect(modeOfJournal()).toBe("700");
+  afterEach(async () => {
+    for (const each of started) await each.kill();
+    started = [];
   });
 
-  test("runs supervised as the README has it", async () => {
-    const command = ["node", ...readmeCommand("node_modules/.bin/ostinato run")];
-    const port = await freePort();
-    const supervisor = startCommand(
-      command.map((word) => (word === String(PORT) ? String(port) : word)),
-      await place({ CONDUCTOR_WORKER_ADMIN_PORT: undefined }),
-    );
-    started.push(supervisor);
-    adminPort = port;
-    await expectDrain(supervisor, () => supervisor.signal("SIGTERM"));
+  afterAll(async () => {
+    await conductor?.close();
+    app?.remove();
   });
 
-  test("runs as the systemd unit has it: a process is replaced, a reload replaces all, SIGTERM reaches only the first", async () => {
-    const [line = ""] = unit.get("Service.ExecStart")!;
-    const supervisor = startCommand(line.split(" "), await place(Object.fromEntries(unitEnv)));
-    started.push(supervisor);
-    await isReady();
-    const [first, second] = await processes(supervisor.pid);
-    process.kill(first!, "SIGKILL");
-    const [, third] = await processes(supervisor.pid, [first!]);
-    await isReady();
-    expect(unit.get("Service.ExecReload")![0]).toBe("/bin/kill -HUP $MAINPID");
-    supervisor.signal("SIGHUP");
-    await processes(supervisor.pid, [first!, second!, third!]);
-    await isReady();
-    await expectDrain(supervisor, () => supervisor.signal("SIGTERM"));
-  });
-});
-
-describe.sequential("as PID 1, with the command of the image", () => {
-  const command = execForm(lastOf(image, "CMD")!);
-
-  test("it is healthy, drains at SIGTERM, and exits with 0", async () => {
-    const { keeper, pid } = await startAsInit(command, await place(envOf(image)));
-    started.push(keeper);
-    await isReady();
-    const probe = execForm(lastOf(image, "HEALTHCHECK")!);
-    expect(await exitCodeOf(probe, adminPort)).toBe(0);
-    await expectDrain(keeper, () => process.kill(pid, "SIGTERM"));
-    expect(await exitCodeOf(probe, adminPort)).toBe(1);
+  test("the Dockerfile leaves nothing but the worker and what it depends on in the image", () => {
+    expect(existsSync(path.join(app.folder, "worker.mjs"))).toBe(true);
+    expect(existsSync(path.join(app.folder, "node_modules/ostinato/dist/index.js"))).toBe(true);
+    expect(existsSync(path.join(app.folder, "package.json"))).toBe(false);
   });
 
-  test("it ends itself with 70 when it is stuck, while signals to oneself do nothing", async () => {
-    const { keeper, pid } = await startAsInit(command, await place({ ...envOf(image), ...stuckSoon() }));
-    started.push(keeper);
-    await isReady();
-    process.kill(pid, "SIGUSR2");
-    expect(await keeper.waitForExit(20_000), keeper.output).toEqual({ code: 70, signal: null });
-    expect(keeper.stderr.join("\n")).toMatch(/stuck-on-signal\.mjs/);
+  describe.sequential("the worker", () => {
+    test("runs plainly until SIGTERM, and finishes what it has begun", async () => {
+      const worker = startCommand(readmeCommand("node worker.mjs"), await place({}));
+      started.push(worker);
+      await expectDrain(worker, () => worker.signal("SIGTERM"));
+      expect(modeOfJournal()).toBe("700");
+    });
+
+    test("runs supervised as the README has it", async () => {
+      const command = ["node", ...readmeCommand("node_modules/.bin/ostinato run")];
+      const port = await freePort();
+      const supervisor = startCommand(
+        command.map((word) => (word === String(PORT) ? String(port) : word)),
+        await place({ CONDUCTOR_WORKER_ADMIN_PORT: undefined }),
+      );
+      started.push(supervisor);
+      adminPort = port;
+      await expectDrain(supervisor, () => supervisor.signal("SIGTERM"));
+    });
+
+    test("runs as the systemd unit has it: a process is replaced, a reload replaces all, SIGTERM reaches only the first", async () => {
+      const [line = ""] = unit.get("Service.ExecStart")!;
+      const supervisor = startCommand(line.split(" "), await place(Object.fromEntries(unitEnv)));
+      started.push(supervisor);
+      await isReady();
+      const [first, second] = await processes(supervisor.pid);
+      process.kill(first!, "SIGKILL");
+      const [, third] = await processes(supervisor.pid, [first!]);
+      await isReady();
+      expect(unit.get("Service.ExecReload")![0]).toBe("/bin/kill -HUP $MAINPID");
+      supervisor.signal("SIGHUP");
+      await processes(supervisor.pid, [first!, second!, third!]);
+      await isReady();
+      await expectDrain(supervisor, () => supervisor.signal("SIGTERM"));
+    });
   });
 
-  test("a supervisor is it, replaces a process that is stuck, and drains at SIGTERM", async () => {
-    const said = /^# .* CMD (\["node".*\])\.$/m.exec(sampleText("docker", "Dockerfile"))?.[1] ?? "";
-    const { keeper, pid } = await startAsInit(execForm(said), await place({ ...envOf(image), ...stuckSoon() }));
-    started.push(keeper);
-    await isReady();
-    const [stuck] = await processes(pid, [], 1);
-    process.kill(stuck!, "SIGUSR2");
-    await processes(pid, [stuck!], 1);
-    await isReady();
-    await expectDrain(keeper, () => process.kill(pid, "SIGTERM"));
+  describe.sequential("as PID 1, with the command of the image", () => {
+    const command = execForm(lastOf(image, "CMD")!);
+
+    test("it is healthy, drains at SIGTERM, and exits with 0", async () => {
+      const { keeper, pid } = await startAsInit(command, await place(envOf(image)));
+      started.push(keeper);
+      await isReady();
+      const probe = execForm(lastOf(image, "HEALTHCHECK")!);
+      expect(await exitCodeOf(probe, adminPort)).toBe(0);
+      await expectDrain(keeper, () => process.kill(pid, "SIGTERM"));
+      expect(await exitCodeOf(probe, adminPort)).toBe(1);
+    });
+
+    test("it ends itself with 70 when it is stuck, while signals to oneself do nothing", async () => {
+      const { keeper, pid } = await startAsInit(command, await place({ ...envOf(image), ...stuckSoon() }));
+      started.push(keeper);
+      await isReady();
+      process.kill(pid, "SIGUSR2");
+      expect(await keeper.waitForExit(20_000), keeper.output).toEqual({ code: 70, signal: null });
+      expect(keeper.stderr.join("\n")).toMatch(/stuck-on-signal\.mjs/);
+    });
+
+    test("a supervisor is it, replaces a process that is stuck, and drains at SIGTERM", async () => {
+      const said = /^# .* CMD (\["node".*\])\.$/m.exec(sampleText("docker", "Dockerfile"))?.[1] ?? "";
+      const { keeper, pid } = await startAsInit(execForm(said), await place({ ...envOf(image), ...stuckSoon() }));
+      started.push(keeper);
+      await isReady();
+      const [stuck] = await processes(pid, [], 1);
+      process.kill(stuck!, "SIGUSR2");
+      await processes(pid, [stuck!], 1);
+      await isReady();
+      await expectDrain(keeper, () => process.kill(pid, "SIGTERM"));
+    });
   });
 });
 

@@ -6,9 +6,9 @@ import type { Exchange, HttpRequest } from "../../src/http/exchange.js";
 import { Secret } from "../../src/http/token.js";
 import { createTransport } from "../../src/http/transport.js";
 import { createConductorClient, defineWorker, TaskHandler, type Logger } from "../../src/index.js";
-import { makeTask, startConductorStub, type ServedConductorStub } from "../support/conductor-stub.js";
-import { FakeClock } from "../support/fake-clock.js";
-import { waitFor } from "../support/wait-for.js";
+import { makeTask, startConductorStub, type ServedConductorStub } from "../support/servers/conductor-stub.js";
+import { FakeClock } from "../support/time/fake-clock.js";
+import { waitFor } from "../support/time/wait-for.js";
 
 const AUTH = { keyId: "the-key", keySecret: 'hush"hush' };
 const EVERYTHING_SECRET = /hush|t0k3n/;
@@ -130,262 +130,268 @@ function connect({ onTestFinished }: TestContext, conductor: GuardedConductor) {
 
 const statusOf = (exchange: Exchange) => (exchange.kind === "answered" ? exchange.status : exchange.fault.code);
 
-describe.concurrent("the token endpoint", () => {
-  test("answers 401 with a page for 3 s: polling works afterwards", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    conductor.answerToken = () => html(401);
-    const { lines } = await startWorker(context, conductor);
-    const taskId = pushTask(conductor);
-    await sleep(3_000);
-    expect(conductor.otherRequests, "nothing is sent without a token").toBe(0);
-    conductor.answerToken = () => conductor.issue();
-    await untilDone(conductor, taskId, 6_000);
-    expect(lines.some((line) => line.includes("no token: POST /token was answered with HTTP 401"))).toBe(true);
-    expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
-  });
-
-  test("answers nothing: every request ends by its deadline, and polling works afterwards", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    conductor.answerToken = () => new Promise<Response>(() => {});
-    const { handler } = await startWorker(context, conductor);
-    const client = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH, requestTimeoutMs: 1_000 });
-    context.onTestFinished(() => client.close());
-    const startedAt = performance.now();
-    const all = await Promise.allSettled(Array.from({ length: 20 }, () => client.tasks.get("t")));
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
-    for (const each of all) expect(each).toMatchObject({ reason: { code: "DEADLINE_EXCEEDED", retryable: true } });
-    const taskId = pushTask(conductor);
-    await sleep(3_000);
-    expect(handler.status.serverReachable).toBe(false);
-    conductor.answerToken = () => conductor.issue();
-    await untilDone(conductor, taskId, 5_000);
-  });
-
-  test("is dead, then back, under a worker that runs: nothing is lost", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    let finish = (): void => undefined;
-    const finished = new Promise<void>((resolve) => (finish = resolve));
-    let begun = 0;
-    await startWorker(context, conductor, async () => {
-      begun += 1;
-      if (begun === 1) await finished;
-      return {};
+describe("authentication", () => {
+  describe.concurrent("the token endpoint", () => {
+    test("answers 401 with a page for 3 s: polling works afterwards", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      conductor.answerToken = () => html(401);
+      const { lines } = await startWorker(context, conductor);
+      const taskId = pushTask(conductor);
+      await sleep(3_000);
+      expect(conductor.otherRequests, "nothing is sent without a token").toBe(0);
+      conductor.answerToken = () => conductor.issue();
+      await untilDone(conductor, taskId, 6_000);
+      expect(lines.some((line) => line.includes("no token: POST /token was answered with HTTP 401"))).toBe(true);
+      expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
     });
-    const first = pushTask(conductor);
-    await waitFor(() => begun === 1, { what: "the first task to begin" });
-    conductor.answerToken = () => HttpResponse.error() as Response;
-    conductor.valid = new Set();
-    finish();
-    const second = pushTask(conductor);
-    await sleep(4_000);
-    expect(conductor.stub.updates).toHaveLength(0);
-    conductor.answerToken = () => conductor.issue();
-    await untilDone(conductor, first, 5_000);
-    await untilDone(conductor, second, 5_000);
-    expect(begun).toBe(2);
-    expect(conductor.stub.updatesOf(first)).toHaveLength(1);
-  });
 
-  test("refuses the key for good: few requests, and finished results are kept", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    let finish = (): void => undefined;
-    const finished = new Promise<void>((resolve) => (finish = resolve));
-    let begun = 0;
-    const { handler, lines } = await startWorker(context, conductor, async () => {
-      begun += 1;
-      await finished;
-      return {};
+    test("answers nothing: every request ends by its deadline, and polling works afterwards", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      conductor.answerToken = () => new Promise<Response>(() => {});
+      const { handler } = await startWorker(context, conductor);
+      const client = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH, requestTimeoutMs: 1_000 });
+      context.onTestFinished(() => client.close());
+      const startedAt = performance.now();
+      const all = await Promise.allSettled(Array.from({ length: 20 }, () => client.tasks.get("t")));
+      expect(performance.now() - startedAt).toBeLessThan(1_500);
+      for (const each of all) expect(each).toMatchObject({ reason: { code: "DEADLINE_EXCEEDED", retryable: true } });
+      const taskId = pushTask(conductor);
+      await sleep(3_000);
+      expect(handler.status.serverReachable).toBe(false);
+      conductor.answerToken = () => conductor.issue();
+      await untilDone(conductor, taskId, 5_000);
     });
-    const tasks = Array.from({ length: 5 }, () => pushTask(conductor));
-    await waitFor(() => begun === 5, { what: "five tasks to begin" });
-    conductor.answerToken = () =>
-      HttpResponse.json({ status: 401, message: `no such key: ${AUTH.keySecret}` }, { status: 401 });
-    conductor.valid = new Set();
-    const before = conductor.server.requests.length;
-    finish();
-    await sleep(15_000);
-    // The five results are sent at the same moment, before anybody can know; so may a poll be.
-    expect(conductor.server.requests.length - before).toBeLessThan(20);
-    expect(handler.status).toMatchObject({ inFlight: 5, serverReachable: false });
-    const quietSince = conductor.server.requests.length;
-    await sleep(5_000);
-    expect(conductor.server.requests.length - quietSince).toBeLessThanOrEqual(3);
-    conductor.answerToken = () => conductor.issue();
-    for (const taskId of tasks) await untilDone(conductor, taskId, 35_000);
-    expect(begun).toBe(5);
-    expect(lines.join()).toContain("no such key: [secret]");
-    expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
-  });
 
-  test("refuses the key with a 400: a finished result is not taken for refused", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    await startWorker(context, conductor, () => {
+    test("is dead, then back, under a worker that runs: nothing is lost", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      let finish = (): void => undefined;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      let begun = 0;
+      await startWorker(context, conductor, async () => {
+        begun += 1;
+        if (begun === 1) await finished;
+        return {};
+      });
+      const first = pushTask(conductor);
+      await waitFor(() => begun === 1, { what: "the first task to begin" });
+      conductor.answerToken = () => HttpResponse.error() as Response;
       conductor.valid = new Set();
-      conductor.answerToken = () => HttpResponse.json({ status: 400, message: "bad key" }, { status: 400 });
-      return { kept: true };
+      finish();
+      const second = pushTask(conductor);
+      await sleep(4_000);
+      expect(conductor.stub.updates).toHaveLength(0);
+      conductor.answerToken = () => conductor.issue();
+      await untilDone(conductor, first, 5_000);
+      await untilDone(conductor, second, 5_000);
+      expect(begun).toBe(2);
+      expect(conductor.stub.updatesOf(first)).toHaveLength(1);
     });
-    const taskId = pushTask(conductor);
-    await sleep(2_000);
-    conductor.answerToken = () => conductor.issue();
-    await untilDone(conductor, taskId, 8_000);
-    expect(conductor.stub.updatesOf(taskId)).toMatchObject([{ outputData: { kept: true } }]);
+
+    test("refuses the key for good: few requests, and finished results are kept", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      let finish = (): void => undefined;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      let begun = 0;
+      const { handler, lines } = await startWorker(context, conductor, async () => {
+        begun += 1;
+        await finished;
+        return {};
+      });
+      const tasks = Array.from({ length: 5 }, () => pushTask(conductor));
+      await waitFor(() => begun === 5, { what: "five tasks to begin" });
+      conductor.answerToken = () =>
+        HttpResponse.json({ status: 401, message: `no such key: ${AUTH.keySecret}` }, { status: 401 });
+      conductor.valid = new Set();
+      const before = conductor.server.requests.length;
+      finish();
+      await sleep(15_000);
+      // The five results are sent at the same moment, before anybody can know; so may a poll be.
+      expect(conductor.server.requests.length - before).toBeLessThan(20);
+      expect(handler.status).toMatchObject({ inFlight: 5, serverReachable: false });
+      const quietSince = conductor.server.requests.length;
+      await sleep(5_000);
+      expect(conductor.server.requests.length - quietSince).toBeLessThanOrEqual(3);
+      conductor.answerToken = () => conductor.issue();
+      for (const taskId of tasks) await untilDone(conductor, taskId, 35_000);
+      expect(begun).toBe(5);
+      expect(lines.join()).toContain("no such key: [secret]");
+      expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
+    });
+
+    test("refuses the key with a 400: a finished result is not taken for refused", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      await startWorker(context, conductor, () => {
+        conductor.valid = new Set();
+        conductor.answerToken = () => HttpResponse.json({ status: 400, message: "bad key" }, { status: 400 });
+        return { kept: true };
+      });
+      const taskId = pushTask(conductor);
+      await sleep(2_000);
+      conductor.answerToken = () => conductor.issue();
+      await untilDone(conductor, taskId, 8_000);
+      expect(conductor.stub.updatesOf(taskId)).toMatchObject([{ outputData: { kept: true } }]);
+    });
+
+    test("does not exist: requests go without a token, and at a 401 it is asked again", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      conductor.answerToken = noToken;
+      conductor.valid = undefined;
+      const { get } = connect(context, conductor);
+      for (let i = 0; i < 5; i++) expect(statusOf(await get())).toBe(200);
+      expect(conductor.tokenRequests).toBe(1);
+      expect(conductor.server.requests.every(({ headers }) => !headers.has("x-authorization"))).toBe(true);
+      conductor.answerToken = () => conductor.issue();
+      conductor.valid = new Set();
+      expect(statusOf(await get())).toBe(200);
+      expect(conductor.tokenRequests).toBe(2);
+    });
   });
 
-  test("does not exist: requests go without a token, and at a 401 it is asked again", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    conductor.answerToken = noToken;
-    conductor.valid = undefined;
-    const { get } = connect(context, conductor);
-    for (let i = 0; i < 5; i++) expect(statusOf(await get())).toBe(200);
-    expect(conductor.tokenRequests).toBe(1);
-    expect(conductor.server.requests.every(({ headers }) => !headers.has("x-authorization"))).toBe(true);
-    conductor.answerToken = () => conductor.issue();
-    conductor.valid = new Set();
-    expect(statusOf(await get())).toBe(200);
-    expect(conductor.tokenRequests).toBe(2);
-  });
-});
-
-describe.concurrent("a token", () => {
-  test("that expires under 100 parallel requests is replaced by one", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    const { get } = connect(context, conductor);
-    await get();
-    conductor.valid = new Set();
-    conductor.answerToken = async () => {
-      await sleep(200);
-      return conductor.issue();
-    };
-    const all = await Promise.all(Array.from({ length: 100 }, () => get()));
-    expect(new Set(all.map(statusOf))).toEqual(new Set([200]));
-    expect(conductor.tokenRequests).toBe(2);
-  });
-
-  test.for(["EXPIRED_TOKEN", "INVALID_TOKEN"])(
-    "that is refused as %s again and again is replayed once",
-    async (error, context) => {
+  describe.concurrent("a token", () => {
+    test("that expires under 100 parallel requests is replaced by one", async (context) => {
       const conductor = await startGuardedConductor(context);
       const { get } = connect(context, conductor);
       await get();
-      conductor.refuse = () => refusal(error);
-      conductor.answerToken = () => {
-        const answer = conductor.issue();
-        conductor.valid = new Set();
-        return answer;
-      };
       conductor.valid = new Set();
-      const before = conductor.otherRequests;
-      expect(statusOf(await get())).toBe(401);
-      expect(conductor.otherRequests - before).toBe(2);
+      conductor.answerToken = async () => {
+        await sleep(200);
+        return conductor.issue();
+      };
+      const all = await Promise.all(Array.from({ length: 100 }, () => get()));
+      expect(new Set(all.map(statusOf))).toEqual(new Set([200]));
       expect(conductor.tokenRequests).toBe(2);
-    },
-  );
+    });
 
-  test("that was replaced while its request was under way is not replaced again", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    const { get } = connect(context, conductor);
-    await get();
-    const first = conductor.server.requests.at(-1)!.headers.get("x-authorization");
-    let release = (): void => undefined;
-    const released = new Promise<void>((resolve) => (release = resolve));
-    conductor.server.use(
-      http.get("/api/tasks/slow", async ({ request }) => {
-        if (request.headers.get("x-authorization") !== first) return HttpResponse.json({});
-        await released;
-        return refusal("EXPIRED_TOKEN");
-      }),
-    );
-    const slow = get({ path: "/tasks/slow" });
-    await conductor.server.waitFor(({ path }) => path === "/api/tasks/slow");
-    conductor.valid = new Set();
-    expect(statusOf(await get())).toBe(200);
-    expect(conductor.tokenRequests).toBe(2);
-    release();
-    expect(statusOf(await slow)).toBe(200);
-    expect(conductor.tokenRequests).toBe(2);
-  });
-
-  test("that lives five minutes is replaced after four, in the background; what fails there costs nothing", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    conductor.answerToken = () => conductor.issue(300);
-    const { get, clock } = connect(context, conductor);
-    expect(statusOf(await get())).toBe(200);
-    clock.advance(239_999);
-    await get();
-    expect(conductor.tokenRequests).toBe(1);
-    conductor.answerToken = () => html(503);
-    clock.advance(1);
-    for (let i = 0; i < 10; i++) expect(statusOf(await get())).toBe(200);
-    await waitFor(() => conductor.server.requests.some(({ status }) => status === 503), { what: "the failed attempt" });
-    expect(conductor.tokenRequests).toBe(2);
-    conductor.answerToken = () => conductor.issue(300);
-    clock.advance(15_000);
-    await get();
-    await waitFor(() => conductor.tokenRequests === 3, { what: "the next attempt" });
-    await waitFor(
-      async () => (
-        await get(),
-        conductor.server.requests.at(-1)!.headers.get("x-authorization")?.startsWith("t0k3n-2")
-      ),
-      {
-        what: "requests with the new token",
+    test.for(["EXPIRED_TOKEN", "INVALID_TOKEN"])(
+      "that is refused as %s again and again is replayed once",
+      async (error, context) => {
+        const conductor = await startGuardedConductor(context);
+        const { get } = connect(context, conductor);
+        await get();
+        conductor.refuse = () => refusal(error);
+        conductor.answerToken = () => {
+          const answer = conductor.issue();
+          conductor.valid = new Set();
+          return answer;
+        };
+        conductor.valid = new Set();
+        const before = conductor.otherRequests;
+        expect(statusOf(await get())).toBe(401);
+        expect(conductor.otherRequests - before).toBe(2);
+        expect(conductor.tokenRequests).toBe(2);
       },
     );
-    expect(conductor.tokenRequests).toBe(3);
-  });
-});
 
-describe("secrets", () => {
-  const shows = (value: unknown) =>
-    [true, false].map((customInspect) => inspect(value, { depth: Infinity, showHidden: true, customInspect })).join();
+    test("that was replaced while its request was under way is not replaced again", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      const { get } = connect(context, conductor);
+      await get();
+      const first = conductor.server.requests.at(-1)!.headers.get("x-authorization");
+      let release = (): void => undefined;
+      const released = new Promise<void>((resolve) => (release = resolve));
+      conductor.server.use(
+        http.get("/api/tasks/slow", async ({ request }) => {
+          if (request.headers.get("x-authorization") !== first) return HttpResponse.json({});
+          await released;
+          return refusal("EXPIRED_TOKEN");
+        }),
+      );
+      const slow = get({ path: "/tasks/slow" });
+      await conductor.server.waitFor(({ path }) => path === "/api/tasks/slow");
+      conductor.valid = new Set();
+      expect(statusOf(await get())).toBe(200);
+      expect(conductor.tokenRequests).toBe(2);
+      release();
+      expect(statusOf(await slow)).toBe(200);
+      expect(conductor.tokenRequests).toBe(2);
+    });
 
-  test("are shown by no handler, client, transport, error or stack", async (context) => {
-    const conductor = await startGuardedConductor(context);
-    const { handler, lines } = await startWorker(context, conductor);
-    const client = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH });
-    context.onTestFinished(() => client.close());
-    const { transport, get } = connect(context, conductor);
-    await untilDone(conductor, pushTask(conductor), 5_000);
-    await get();
-    await client.tasks.queueSizes(["work"]).catch(() => undefined);
-
-    conductor.server.use(
-      http.get("/api/tasks/:id", ({ request }) =>
-        HttpResponse.json(
-          { status: 403, message: `${request.headers.get("x-authorization")!} and ${AUTH.keySecret}` },
-          { status: 403 },
+    test("that lives five minutes is replaced after four, in the background; what fails there costs nothing", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      conductor.answerToken = () => conductor.issue(300);
+      const { get, clock } = connect(context, conductor);
+      expect(statusOf(await get())).toBe(200);
+      clock.advance(239_999);
+      await get();
+      expect(conductor.tokenRequests).toBe(1);
+      conductor.answerToken = () => html(503);
+      clock.advance(1);
+      for (let i = 0; i < 10; i++) expect(statusOf(await get())).toBe(200);
+      await waitFor(() => conductor.server.requests.some(({ status }) => status === 503), {
+        what: "the failed attempt",
+      });
+      expect(conductor.tokenRequests).toBe(2);
+      conductor.answerToken = () => conductor.issue(300);
+      clock.advance(15_000);
+      await get();
+      await waitFor(() => conductor.tokenRequests === 3, { what: "the next attempt" });
+      await waitFor(
+        async () => (
+          await get(),
+          conductor.server.requests.at(-1)!.headers.get("x-authorization")?.startsWith("t0k3n-2")
         ),
-      ),
-    );
-    const refused: unknown = await client.tasks.get("t").catch((error: unknown) => error);
-    expect(refused).toMatchObject({ name: "ConductorError", status: 403 });
-    expect(String(refused)).toContain("[secret]");
-    expect(shows(refused)).not.toContain("t0k3n");
+        {
+          what: "requests with the new token",
+        },
+      );
+      expect(conductor.tokenRequests).toBe(3);
+    });
+  });
 
-    const errors: unknown[] = [];
-    const answers = [
-      () => HttpResponse.json({ status: 401, message: `no key ${AUTH.keySecret}` }, { status: 401 }),
-      () => HttpResponse.text(`token t0k3n for ${AUTH.keySecret}`, { status: 200 }),
-      () => HttpResponse.text(`token t0k3n for ${AUTH.keySecret}`, { status: 500 }),
-      () => HttpResponse.error() as Response,
-    ];
-    for (const answer of answers) {
-      conductor.answerToken = answer;
-      const fresh = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH });
-      errors.push(await fresh.tasks.get("t").catch((error: unknown) => error));
-      await fresh.close();
-    }
-    expect(errors).toHaveLength(4);
-    for (const error of errors) {
-      expect(error).toMatchObject({ name: "ConductorError" });
-      expect(`${shows(error)} ${(error as Error).stack ?? ""} ${JSON.stringify(error)}`).not.toMatch(EVERYTHING_SECRET);
-    }
-    for (const object of [handler, handler.status, client, client.tasks, transport]) {
-      expect(shows(object)).not.toMatch(EVERYTHING_SECRET);
-      expect(JSON.stringify(object) ?? "").not.toMatch(EVERYTHING_SECRET);
-    }
-    await handler.stop();
-    expect(lines.join()).toContain("auth=key (code)");
-    expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
+  describe("secrets", () => {
+    const shows = (value: unknown) =>
+      [true, false].map((customInspect) => inspect(value, { depth: Infinity, showHidden: true, customInspect })).join();
+
+    test("are shown by no handler, client, transport, error or stack", async (context) => {
+      const conductor = await startGuardedConductor(context);
+      const { handler, lines } = await startWorker(context, conductor);
+      const client = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH });
+      context.onTestFinished(() => client.close());
+      const { transport, get } = connect(context, conductor);
+      await untilDone(conductor, pushTask(conductor), 5_000);
+      await get();
+      await client.tasks.queueSizes(["work"]).catch(() => undefined);
+
+      conductor.server.use(
+        http.get("/api/tasks/:id", ({ request }) =>
+          HttpResponse.json(
+            { status: 403, message: `${request.headers.get("x-authorization")!} and ${AUTH.keySecret}` },
+            { status: 403 },
+          ),
+        ),
+      );
+      const refused: unknown = await client.tasks.get("t").catch((error: unknown) => error);
+      expect(refused).toMatchObject({ name: "ConductorError", status: 403 });
+      expect(String(refused)).toContain("[secret]");
+      expect(shows(refused)).not.toContain("t0k3n");
+
+      const errors: unknown[] = [];
+      const answers = [
+        () => HttpResponse.json({ status: 401, message: `no key ${AUTH.keySecret}` }, { status: 401 }),
+        () => HttpResponse.text(`token t0k3n for ${AUTH.keySecret}`, { status: 200 }),
+        () => HttpResponse.text(`token t0k3n for ${AUTH.keySecret}`, { status: 500 }),
+        () => HttpResponse.error() as Response,
+      ];
+      for (const answer of answers) {
+        conductor.answerToken = answer;
+        const fresh = createConductorClient({ serverUrl: conductor.serverUrl, auth: AUTH });
+        errors.push(await fresh.tasks.get("t").catch((error: unknown) => error));
+        await fresh.close();
+      }
+      expect(errors).toHaveLength(4);
+      for (const error of errors) {
+        expect(error).toMatchObject({ name: "ConductorError" });
+        expect(`${shows(error)} ${(error as Error).stack ?? ""} ${JSON.stringify(error)}`).not.toMatch(
+          EVERYTHING_SECRET,
+        );
+      }
+      for (const object of [handler, handler.status, client, client.tasks, transport]) {
+        expect(shows(object)).not.toMatch(EVERYTHING_SECRET);
+        expect(JSON.stringify(object) ?? "").not.toMatch(EVERYTHING_SECRET);
+      }
+      await handler.stop();
+      expect(lines.join()).toContain("auth=key (code)");
+      expect(lines.join()).not.toMatch(EVERYTHING_SECRET);
+    });
   });
 });

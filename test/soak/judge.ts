@@ -1,5 +1,5 @@
 import type { Task, Workflow } from "../../src/index.js";
-import { isOwnFailure } from "../support/real-conductor/own-failure.js";
+import { isOwnFailure } from "../support/servers/real-conductor/own-failure.js";
 import type { Execution, MemorySample } from "./executions.js";
 import type { KeptResult } from "./kept-results.js";
 

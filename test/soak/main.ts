@@ -3,7 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createConductorClient, type ConductorClient, type Workflow } from "../../src/index.js";
-import { freePort } from "../support/real-conductor/ports.js";
+import { freePort } from "../support/servers/real-conductor/ports.js";
 import { type Chaos, SPARED_PLACE, startChaos } from "./chaos.js";
 import { Executions } from "./executions.js";
 import { type Finding, findingLines, judge, judgeMemory } from "./judge.js";

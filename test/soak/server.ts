@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEmbeddedConductor } from "../../src/testing/index.js";
-import { startRealConductor } from "../support/real-conductor/real-conductor.js";
+import { startRealConductor } from "../support/servers/real-conductor/real-conductor.js";
 import type { SoakOptions } from "./options.js";
 
 /** A Conductor that can be taken away from its workers. */

@@ -1,6 +1,6 @@
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { makeTask } from "../../support/conductor-stub.js";
+import { makeTask } from "../../support/servers/conductor-stub.js";
 
 /** A Conductor that always has another task, and keeps nothing: made to be polled for half an hour. */
 export interface BottomlessServer {

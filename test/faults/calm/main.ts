@@ -6,7 +6,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { startProcess } from "../../support/process-harness.js";
+import { startProcess } from "../../support/process/process-harness.js";
 import { startBottomlessServer } from "./bottomless-server.js";
 import { finishesAnother, SCENARIOS, type Scenario } from "./scenarios.js";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "undici";
-import type { RunningProcess } from "../../support/process-harness.js";
-import { waitFor } from "../../support/wait-for.js";
+import type { RunningProcess } from "../../support/process/process-harness.js";
+import { waitFor } from "../../support/time/wait-for.js";
 import type { BottomlessServer } from "./bottomless-server.js";
 
 /** One way to be healthy and not look like it. */

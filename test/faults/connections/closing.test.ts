@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
-import { fault } from "../support/fault.js";
-import { eventsOf, idle, latch, pollIsHeld, sleep, taskIdsOf, until } from "../support/helpers.js";
-import { CONNECTION_BOUND_MS, LONGEST_DEADLINE_MS } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import { eventsOf, idle, latch, pollIsHeld, sleep, taskIdsOf, until } from "../../support/faults/helpers.js";
+import { CONNECTION_BOUND_MS, LONGEST_DEADLINE_MS } from "../../support/faults/world.js";
 
 const group = "Connections";
 const boundMs = CONNECTION_BOUND_MS;

@@ -1,6 +1,6 @@
 import { http } from "msw";
 import { describe, expect } from "vitest";
-import { fault } from "../support/fault.js";
+import { fault } from "../../support/faults/fault.js";
 import {
   eventsOf,
   expectFreshConnections,
@@ -11,8 +11,8 @@ import {
   sleep,
   taskIdsOf,
   UPDATE_PATHS,
-} from "../support/helpers.js";
-import { CONNECTION_BOUND_MS } from "../support/world.js";
+} from "../../support/faults/helpers.js";
+import { CONNECTION_BOUND_MS } from "../../support/faults/world.js";
 
 const group = "Connections";
 const boundMs = CONNECTION_BOUND_MS;

@@ -1,12 +1,12 @@
 import { describe, expect } from "vitest";
-import { createNameService, whyNoNameService } from "../../support/name-service.js";
-import { createNetNamespaces, whyNoNamespaces } from "../../support/net-namespace.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { startConductorUnder } from "../support/conductor-process.js";
-import { fault } from "../support/fault.js";
-import { sleep, until } from "../support/helpers.js";
-import { startProcessWorld } from "../support/process-world.js";
-import { CONNECTION_BOUND_MS } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import { sleep, until } from "../../support/faults/helpers.js";
+import { startProcessWorld } from "../../support/faults/process-world.js";
+import { CONNECTION_BOUND_MS } from "../../support/faults/world.js";
+import { createNameService, whyNoNameService } from "../../support/network/name-service.js";
+import { createNetNamespaces, whyNoNamespaces } from "../../support/network/net-namespace.js";
+import { startTcpProxy } from "../../support/network/tcp-proxy.js";
+import { startConductorUnder } from "../../support/servers/conductor-process.js";
 
 const group = "Connections";
 const boundMs = CONNECTION_BOUND_MS;

@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, write
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { withSection } from "../support/document.js";
-import { readDocument, writeDocument } from "../support/document-file.js";
+import { withSection } from "../../support/faults/document.js";
+import { readDocument, writeDocument } from "../../support/faults/document-file.js";
 import { GUARDS, placesOf, type Guard } from "./guards.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));

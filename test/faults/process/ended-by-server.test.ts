@@ -1,8 +1,8 @@
 import { describe, expect } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { fault } from "../support/fault.js";
-import { sleep, taskIdsOf, until } from "../support/helpers.js";
-import type { World } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import { sleep, taskIdsOf, until } from "../../support/faults/helpers.js";
+import type { World } from "../../support/faults/world.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 const group = "Process";
 /** A task is looked up this often at least, and the answer takes a moment, in ms. */

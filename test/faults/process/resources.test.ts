@@ -3,13 +3,18 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect } from "vitest";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { waitFor } from "../../support/wait-for.js";
-import { fault, type FaultRun } from "../support/fault.js";
-import { sleep } from "../support/helpers.js";
-import { misbehaving } from "../support/misbehaving-worker.js";
-import { startProcessWorld } from "../support/process-world.js";
-import { CYCLING_WORKER, HOLDINGS_MARK, type CyclingSettings, type Holdings } from "./cycling-worker.js";
+import {
+  CYCLING_WORKER,
+  HOLDINGS_MARK,
+  type CyclingSettings,
+  type Holdings,
+} from "../../support/faults/cycling-worker.js";
+import { fault, type FaultRun } from "../../support/faults/fault.js";
+import { sleep } from "../../support/faults/helpers.js";
+import { misbehaving } from "../../support/faults/misbehaving-worker.js";
+import { startProcessWorld } from "../../support/faults/process-world.js";
+import { startTcpProxy } from "../../support/network/tcp-proxy.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 const group = "Process";
 const CYCLES = 200;

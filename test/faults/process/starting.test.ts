@@ -1,7 +1,7 @@
 import { http } from "msw";
 import { describe, expect } from "vitest";
-import { fault } from "../support/fault.js";
-import { sleep, until } from "../support/helpers.js";
+import { fault } from "../../support/faults/fault.js";
+import { sleep, until } from "../../support/faults/helpers.js";
 
 const group = "Process";
 const boundMs = 3_000;

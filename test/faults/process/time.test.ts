@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect } from "vitest";
-import { fault, type FaultRun } from "../support/fault.js";
-import { sleep } from "../support/helpers.js";
-import { misbehaving } from "../support/misbehaving-worker.js";
-import { startProcessWorld, type ProcessWorld } from "../support/process-world.js";
+import { fault, type FaultRun } from "../../support/faults/fault.js";
+import { sleep } from "../../support/faults/helpers.js";
+import { misbehaving } from "../../support/faults/misbehaving-worker.js";
+import { startProcessWorld, type ProcessWorld } from "../../support/faults/process-world.js";
 
 const group = "Process";
 const STOPPED_MS = 8_000;

@@ -1,12 +1,12 @@
 import { describe, expect } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
-import { waitFor } from "../../support/wait-for.js";
-import { watchEvents, type SeenEvent } from "../support/event-log.js";
-import { fault } from "../support/fault.js";
-import { latch, sleep, until } from "../support/helpers.js";
-import { keepBooks } from "../support/model-evidence.js";
-import { defineTypes, openTasks, startWorld } from "../support/world.js";
+import { watchEvents, type SeenEvent } from "../../support/faults/event-log.js";
+import { fault } from "../../support/faults/fault.js";
+import { latch, sleep, until } from "../../support/faults/helpers.js";
+import { keepBooks } from "../../support/faults/model-evidence.js";
+import { defineTypes, openTasks, startWorld } from "../../support/faults/world.js";
+import { waitFor } from "../../support/time/wait-for.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 const group = "Server";
 const name = "away with finished results waiting";

@@ -1,10 +1,10 @@
 import { http, HttpResponse, type DefaultBodyType } from "msw";
 import { describe, expect } from "vitest";
 import type { Task } from "../../../src/index.js";
-import { fault } from "../support/fault.js";
-import type { Gateway } from "../support/gateway.js";
-import { eventsOf, latch, pollIsHeld, sleep, taskIdsOf, until } from "../support/helpers.js";
-import type { World } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import { eventsOf, latch, pollIsHeld, sleep, taskIdsOf, until } from "../../support/faults/helpers.js";
+import type { World } from "../../support/faults/world.js";
+import type { Gateway } from "../../support/servers/gateway.js";
 
 const group = "Server";
 const boundMs = 6_000;

@@ -1,8 +1,8 @@
 import { http, HttpResponse } from "msw";
 import { describe, expect } from "vitest";
 import type { TaskResult } from "../../../src/index.js";
-import { fault } from "../support/fault.js";
-import { until, UPDATE_PATHS } from "../support/helpers.js";
+import { fault } from "../../support/faults/fault.js";
+import { until, UPDATE_PATHS } from "../../support/faults/helpers.js";
 
 describe.concurrent("500 to one result alone", () => {
   const guard = "a result that is refused while others are accepted is given up";

@@ -1,7 +1,7 @@
 import { http, HttpResponse } from "msw";
 import { describe, expect } from "vitest";
-import { fault, type FaultOptions } from "../support/fault.js";
-import { latch, sleep, until, UPDATE_PATHS } from "../support/helpers.js";
+import { fault, type FaultOptions } from "../../support/faults/fault.js";
+import { latch, sleep, until, UPDATE_PATHS } from "../../support/faults/helpers.js";
 
 const group = "Server";
 const boundMs = 6_000;

@@ -1,9 +1,18 @@
 import { http, HttpResponse } from "msw";
 import { describe, expect } from "vitest";
 import type { TaskResult } from "../../../src/index.js";
-import { fault } from "../support/fault.js";
-import { eventsOf, idle, latch, pollIsHeld, sleep, taskIdsOf, until, UPDATE_PATHS } from "../support/helpers.js";
-import type { World } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import {
+  eventsOf,
+  idle,
+  latch,
+  pollIsHeld,
+  sleep,
+  taskIdsOf,
+  until,
+  UPDATE_PATHS,
+} from "../../support/faults/helpers.js";
+import type { World } from "../../support/faults/world.js";
 
 const group = "Server";
 const boundMs = 3_000;

@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
-import { waitFor } from "../../support/wait-for.js";
-import { isAlive, lines, withSupervisor, type Supervised } from "./support.js";
+import { describe, expect, test } from "vitest";
+import { isAlive, lines, withSupervisor, type Supervised } from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 const AN_HOUR_MS = 3_600_000;
 /** From the server's return until each task of a process that ended meanwhile runs again, in ms. */
@@ -45,13 +45,15 @@ async function loseOne(supervised: Supervised, end: NodeJS.Signals, awayMs: numb
 
 const options = { args: ["--processes", "2", "--drain-timeout-ms", "1000"] };
 
-test("killed while the server is away for long: what it had runs again when the server is back", () =>
-  withSupervisor(options, async (supervised) => {
-    await loseOne(supervised, "SIGKILL", 25_000);
-  }));
+describe("the supervisor while the server is away", () => {
+  test("killed while the server is away for long: what it had runs again when the server is back", () =>
+    withSupervisor(options, async (supervised) => {
+      await loseOne(supervised, "SIGKILL", 25_000);
+    }));
 
-test("drained while the server was away: what it could not give back runs again when the server is back", () =>
-  withSupervisor(options, async (supervised) => {
-    await loseOne(supervised, "SIGTERM", 5_000);
-    expect(lines(supervised.primary, "a worker process has ended")[0]).toMatchObject({ reason: "stopped" });
-  }));
+  test("drained while the server was away: what it could not give back runs again when the server is back", () =>
+    withSupervisor(options, async (supervised) => {
+      await loseOne(supervised, "SIGTERM", 5_000);
+      expect(lines(supervised.primary, "a worker process has ended")[0]).toMatchObject({ reason: "stopped" });
+    }));
+});

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import type { UpdateReceived } from "../../../src/testing/index.js";
-import { waitFor } from "../../support/wait-for.js";
 import {
   canMakeTerminals,
   canUnshare,
@@ -8,7 +7,8 @@ import {
   withSupervisor,
   type Supervised,
   type SupervisedOptions,
-} from "./support.js";
+} from "../../support/supervisor/with-supervisor.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 if (!canMakeTerminals) console.warn("NOT RUN: some tests of signals need `script` of util-linux");
 
@@ -131,89 +131,93 @@ const rows: readonly Row[] = [
   },
 ];
 
-describe("a hundred tasks in flight: each is finished or handed back within the drain, and the exit code is 0", () => {
-  for (const { name, options, canRun = true, send } of rows) {
-    test.runIf(canRun)(name, () =>
-      withSupervisor({ ...HUNDRED, ...options }, async (supervised) => {
-        const { primary } = supervised;
-        const hundred = await hundredInFlight(supervised);
-        const askedAt = Date.now();
-        await send(supervised);
-        expect(await primary.waitForExit(30_000), primary.output).toEqual({ code: 0, signal: null });
-        expect(Date.now() - askedAt).toBeLessThan(DRAIN_MS + LEAVING_MS);
-        await expectAllTakenCareOf(supervised, hundred, askedAt);
-      }),
-    );
-  }
-});
+describe("signals to the supervisor", () => {
+  describe("a hundred tasks in flight: each is finished or handed back within the drain, and the exit code is 0", () => {
+    for (const { name, options, canRun = true, send } of rows) {
+      test.runIf(canRun)(name, () =>
+        withSupervisor({ ...HUNDRED, ...options }, async (supervised) => {
+          const { primary } = supervised;
+          const hundred = await hundredInFlight(supervised);
+          const askedAt = Date.now();
+          await send(supervised);
+          expect(await primary.waitForExit(30_000), primary.output).toEqual({ code: 0, signal: null });
+          expect(Date.now() - askedAt).toBeLessThan(DRAIN_MS + LEAVING_MS);
+          await expectAllTakenCareOf(supervised, hundred, askedAt);
+        }),
+      );
+    }
+  });
 
-test.runIf(canMakeTerminals)("Ctrl-C in a terminal again, later than two seconds: the drain is cut short, exit 0", () =>
-  withSupervisor(
-    { ...HUNDRED, inTerminal: true, args: ["--processes", "2", "--drain-timeout-ms", "40000"] },
-    async (supervised) => {
-      const { primary } = supervised;
-      const hundred = await hundredInFlight(supervised);
-      const askedAt = Date.now();
-      primary.write(CTRL_C);
-      await bothDrain(supervised);
-      // The supervisor's own, not what a worker's would be without one.
-      for (const { drainTimeoutMs } of lines(primary, "stopping: no further polls")) {
-        expect(drainTimeoutMs as number).toBeGreaterThan(39_000);
+  test.runIf(canMakeTerminals)(
+    "Ctrl-C in a terminal again, later than two seconds: the drain is cut short, exit 0",
+    () =>
+      withSupervisor(
+        { ...HUNDRED, inTerminal: true, args: ["--processes", "2", "--drain-timeout-ms", "40000"] },
+        async (supervised) => {
+          const { primary } = supervised;
+          const hundred = await hundredInFlight(supervised);
+          const askedAt = Date.now();
+          primary.write(CTRL_C);
+          await bothDrain(supervised);
+          // The supervisor's own, not what a worker's would be without one.
+          for (const { drainTimeoutMs } of lines(primary, "stopping: no further polls")) {
+            expect(drainTimeoutMs as number).toBeGreaterThan(39_000);
+          }
+          await waitFor(() => Date.now() - askedAt > 2_200, { what: "2.2 s" });
+          expect(primary.running).toBe(true);
+          primary.write(CTRL_C);
+          expect(await primary.waitForExit(10_000), primary.output).toEqual({ code: 0, signal: null });
+          await expectAllTakenCareOf(supervised, hundred, askedAt);
+        },
+      ),
+  );
+
+  test("SIGTERM to one process: it finishes or hands back what it has, and the others go on with that", () =>
+    withSupervisor(HUNDRED, async (supervised) => {
+      const { conductor, primary, ready } = supervised;
+      const { brief, long } = await hundredInFlight(supervised);
+      const [one, other] = await ready(2);
+      const ofOne: string[] = [];
+      const ofOther: string[] = [];
+      for (const id of long) {
+        const { workerId } = (await conductor.workflow(id)).tasks[0]!;
+        (workerId?.includes(`:${one}:`) ? ofOne : ofOther).push(id);
       }
-      await waitFor(() => Date.now() - askedAt > 2_200, { what: "2.2 s" });
-      expect(primary.running).toBe(true);
-      primary.write(CTRL_C);
-      expect(await primary.waitForExit(10_000), primary.output).toEqual({ code: 0, signal: null });
-      await expectAllTakenCareOf(supervised, hundred, askedAt);
-    },
-  ),
-);
+      // One of them may have taken all that were there.
+      const [victim, wereVictims] = ofOne.length > ofOther.length ? [one!, ofOne] : [other!, ofOther];
+      expect(wereVictims.length).toBeGreaterThan(0);
+      process.kill(victim, "SIGTERM");
+      await ready(3, 20_000);
+      expect(lines(primary, "a worker process has ended")[0]).toMatchObject({ childPid: victim, reason: "stopped" });
+      for (const id of brief) expect((await conductor.waitForWorkflow(id)).tasks).toHaveLength(1);
+      await waitFor(() => began(primary) === 100 + wereVictims.length, {
+        boundMs: 15_000,
+        what: "what was handed back to run again",
+      });
+      for (const id of wereVictims) {
+        const { tasks } = await conductor.workflow(id);
+        expect(tasks).toHaveLength(1);
+        expect(tasks[0]).toMatchObject({ status: "IN_PROGRESS", pollCount: 2 });
+        expect(tasks[0]!.workerId).not.toContain(`:${victim}:`);
+      }
+    }));
 
-test("SIGTERM to one process: it finishes or hands back what it has, and the others go on with that", () =>
-  withSupervisor(HUNDRED, async (supervised) => {
-    const { conductor, primary, ready } = supervised;
-    const { brief, long } = await hundredInFlight(supervised);
-    const [one, other] = await ready(2);
-    const ofOne: string[] = [];
-    const ofOther: string[] = [];
-    for (const id of long) {
-      const { workerId } = (await conductor.workflow(id)).tasks[0]!;
-      (workerId?.includes(`:${one}:`) ? ofOne : ofOther).push(id);
-    }
-    // One of them may have taken all that were there.
-    const [victim, wereVictims] = ofOne.length > ofOther.length ? [one!, ofOne] : [other!, ofOther];
-    expect(wereVictims.length).toBeGreaterThan(0);
-    process.kill(victim, "SIGTERM");
-    await ready(3, 20_000);
-    expect(lines(primary, "a worker process has ended")[0]).toMatchObject({ childPid: victim, reason: "stopped" });
-    for (const id of brief) expect((await conductor.waitForWorkflow(id)).tasks).toHaveLength(1);
-    await waitFor(() => began(primary) === 100 + wereVictims.length, {
-      boundMs: 15_000,
-      what: "what was handed back to run again",
-    });
-    for (const id of wereVictims) {
-      const { tasks } = await conductor.workflow(id);
-      expect(tasks).toHaveLength(1);
-      expect(tasks[0]).toMatchObject({ status: "IN_PROGRESS", pollCount: 2 });
-      expect(tasks[0]!.workerId).not.toContain(`:${victim}:`);
-    }
-  }));
-
-test("SIGTERM while the server is away until the end: it ends in time all the same", () =>
-  withSupervisor(HUNDRED, async (supervised) => {
-    const { conductor, primary, proxy } = supervised;
-    const { brief, long } = await hundredInFlight(supervised);
-    proxy.refuse();
-    proxy.resetAll();
-    const askedAt = Date.now();
-    primary.signal("SIGTERM");
-    expect(await primary.waitForExit(30_000), primary.output).toEqual({ code: 0, signal: null });
-    expect(Date.now() - askedAt).toBeLessThan(DRAIN_MS + LEAVING_MS);
-    // Nothing is given up in silence; and a result, with what it was.
-    const undelivered = lines(primary, '"level":50') as { taskId: string; result?: unknown }[];
-    expect(new Set(undelivered.map(({ taskId }) => taskId)).size).toBe(100);
-    expect(undelivered.filter(({ result }) => result !== undefined)).toHaveLength(50);
-    for (const id of [...brief, ...long]) {
-      expect((await conductor.workflow(id)).tasks[0]!.status).toBe("IN_PROGRESS");
-    }
-  }));
+  test("SIGTERM while the server is away until the end: it ends in time all the same", () =>
+    withSupervisor(HUNDRED, async (supervised) => {
+      const { conductor, primary, proxy } = supervised;
+      const { brief, long } = await hundredInFlight(supervised);
+      proxy.refuse();
+      proxy.resetAll();
+      const askedAt = Date.now();
+      primary.signal("SIGTERM");
+      expect(await primary.waitForExit(30_000), primary.output).toEqual({ code: 0, signal: null });
+      expect(Date.now() - askedAt).toBeLessThan(DRAIN_MS + LEAVING_MS);
+      // Nothing is given up in silence; and a result, with what it was.
+      const undelivered = lines(primary, '"level":50') as { taskId: string; result?: unknown }[];
+      expect(new Set(undelivered.map(({ taskId }) => taskId)).size).toBe(100);
+      expect(undelivered.filter(({ result }) => result !== undefined)).toHaveLength(50);
+      for (const id of [...brief, ...long]) {
+        expect((await conductor.workflow(id)).tasks[0]!.status).toBe("IN_PROGRESS");
+      }
+    }));
+});

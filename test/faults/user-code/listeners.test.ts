@@ -1,9 +1,9 @@
 import { http } from "msw";
 import { describe, expect } from "vitest";
 import type { Logger, TaskResult } from "../../../src/index.js";
-import { fault } from "../support/fault.js";
-import { UPDATE_PATHS } from "../support/helpers.js";
-import type { World } from "../support/world.js";
+import { fault } from "../../support/faults/fault.js";
+import { UPDATE_PATHS } from "../../support/faults/helpers.js";
+import type { World } from "../../support/faults/world.js";
 
 const group = "User code";
 const boundMs = 2_000;

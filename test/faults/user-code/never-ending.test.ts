@@ -1,6 +1,6 @@
 import { describe, expect } from "vitest";
-import { fault } from "../support/fault.js";
-import { eventsOf, sleep, taskIdsOf, until } from "../support/helpers.js";
+import { fault } from "../../support/faults/fault.js";
+import { eventsOf, sleep, taskIdsOf, until } from "../../support/faults/helpers.js";
 
 const group = "User code";
 const never = () => new Promise(() => {});

@@ -1,9 +1,9 @@
 import { describe, expect } from "vitest";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { waitFor } from "../../support/wait-for.js";
-import { fault } from "../support/fault.js";
-import { misbehaving } from "../support/misbehaving-worker.js";
-import { startProcessWorld } from "../support/process-world.js";
+import { fault } from "../../support/faults/fault.js";
+import { misbehaving } from "../../support/faults/misbehaving-worker.js";
+import { startProcessWorld } from "../../support/faults/process-world.js";
+import { startTcpProxy } from "../../support/network/tcp-proxy.js";
+import { waitFor } from "../../support/time/wait-for.js";
 
 const group = "User code";
 

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { fault } from "../support/fault.js";
+import { fault } from "../../support/faults/fault.js";
 
 const group = "User code";
 const boundMs = 2_000;

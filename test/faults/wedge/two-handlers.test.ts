@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
-import { startProcess } from "../../support/process-harness.js";
+import { startProcess } from "../../support/process/process-harness.js";
 
 const SOURCE = `
   import { defineWorker, TaskHandler } from "ostinato";
@@ -44,16 +44,18 @@ async function withTwoHandlers(
   }
 }
 
-test("a function that one handler has abandoned does not end the process while another handler drains", () =>
-  withTwoHandlers("wait", async (worker, status) => {
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    worker.signal("SIGTERM");
-    expect(await worker.waitForExit(12_000)).toEqual({ code: 0, signal: null });
-    expect(await status()).toBe("COMPLETED");
-  }));
+describe("two handlers in one process", () => {
+  test("a function that one handler has abandoned does not end the process while another handler drains", () =>
+    withTwoHandlers("wait", async (worker, status) => {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      worker.signal("SIGTERM");
+      expect(await worker.waitForExit(12_000)).toEqual({ code: 0, signal: null });
+      expect(await status()).toBe("COMPLETED");
+    }));
 
-test("an error that nobody catches ends what all handlers have in flight", () =>
-  withTwoHandlers("throw", async (worker, status) => {
-    expect(await worker.waitForExit(10_000)).toEqual({ code: 1, signal: null });
-    expect(await status()).toBe("FAILED");
-  }));
+  test("an error that nobody catches ends what all handlers have in flight", () =>
+    withTwoHandlers("throw", async (worker, status) => {
+      expect(await worker.waitForExit(10_000)).toEqual({ code: 1, signal: null });
+      expect(await status()).toBe("FAILED");
+    }));
+});

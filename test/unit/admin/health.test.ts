@@ -1,11 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { judgeLiveness, judgeReadiness, seconds } from "../../../src/admin/health.js";
-import { handlerStatus, runner } from "./status.js";
+import { handlerStatus, runner } from "../../support/unit/admin.js";
 
 const STALL_MS = 300_000;
 
 describe("judgeLiveness", () => {
-  it.each([
+  test.each([
     ["all loops iterate", [runner(), runner({ taskType: "b", phase: "full" })], STALL_MS],
     ["a loop is just below the limit", [runner({ lastBeatAgoMs: STALL_MS - 1 })], STALL_MS],
     ["a draining loop is silent", [runner({ state: "draining", phase: "draining", lastBeatAgoMs: 1e9 })], STALL_MS],
@@ -16,7 +16,7 @@ describe("judgeLiveness", () => {
     expect(judgeLiveness({ runners }, stallMs)).toEqual({ isLive: true, reasons: [] });
   });
 
-  it.each([
+  test.each([
     [
       "polling",
       runner({ lastBeatAgoMs: STALL_MS }),
@@ -42,7 +42,7 @@ describe("judgeReadiness", () => {
   const failing = (forMs: number, error = "refused") => ({ pollsFailing: { forMs, error } });
   const never = { lastPollAgoMs: undefined };
 
-  it.each([
+  test.each([
     ["polls succeed", {}],
     ["polls have failed for less than 10 s", { runners: [runner(failing(9_999))] }],
     [
@@ -73,7 +73,7 @@ describe("judgeReadiness", () => {
     expect(judgeReadiness(handlerStatus(overrides))).toEqual({ isReady: true, reasons: [] });
   });
 
-  it.each([
+  test.each([
     ["draining", { state: "draining" as const }, ["the worker is draining: it polls no more"]],
     ["stopped", { state: "stopped" as const, runners: [] }, ["the worker has stopped"]],
     ["not yet answered", { runners: [runner(never)] }, ["starting: no poll has succeeded yet"]],
@@ -117,7 +117,7 @@ describe("judgeReadiness", () => {
     expect(judgeReadiness(handlerStatus(overrides))).toEqual({ isReady: false, reasons });
   });
 
-  it("stays readable with a thousand task types that fail", () => {
+  test("stays readable with a thousand task types that fail", () => {
     const runners = (error: (index: number) => string) =>
       Array.from({ length: 1000 }, (_, index) => runner({ taskType: `t${index}`, ...failing(20_000, error(index)) }));
     const alike = judgeReadiness(handlerStatus({ runners: runners(() => "refused") })).reasons;
@@ -129,7 +129,7 @@ describe("judgeReadiness", () => {
 });
 
 describe("seconds", () => {
-  it.each([
+  test.each([
     [0, "0 s"],
     [349, "0.3 s"],
     [1_499, "1 s"],

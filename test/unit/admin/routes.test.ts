@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createRoutes } from "../../../src/admin/routes.js";
 import { createScraper } from "../../../src/admin/scrape.js";
 import type { MetricsRegistry } from "../../../src/metrics/registry.js";
-import { handlerStatus, runner } from "./status.js";
+import { handlerStatus, runner } from "../../support/unit/admin.js";
 
 const STALL_MS = 300_000;
 
@@ -30,7 +30,7 @@ const nastyRunner = runner({
 });
 
 describe("the routes", () => {
-  it.each([
+  test.each([
     ["/livez", 200, "application/json; charset=utf-8"],
     ["/livez?verbose=1", 200, "application/json; charset=utf-8"],
     ["/readyz", 200, "application/json; charset=utf-8"],
@@ -43,7 +43,7 @@ describe("the routes", () => {
     expect(await routesFor(handlerStatus(), () => "up 1\n")("HEAD", path)).toMatchObject({ status, contentType });
   });
 
-  it.each([
+  test.each([
     "/nothing",
     "/livez/",
     "/__proto__",
@@ -65,11 +65,11 @@ describe("the routes", () => {
     });
   });
 
-  it.each(["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", undefined])("answers 405 to %s", async (method) => {
+  test.each(["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", undefined])("answers 405 to %s", async (method) => {
     expect(await routesFor()(method, "/livez")).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
   });
 
-  it("answers 503 with the reasons", async () => {
+  test("answers 503 with the reasons", async () => {
     const routes = routesFor(handlerStatus({ runners: [runner({ lastBeatAgoMs: 400_000 })], outboxFull: true }));
     const live = await routes("GET", "/livez");
     expect(live.status).toBe(503);
@@ -85,7 +85,7 @@ describe("the routes", () => {
     });
   });
 
-  it("answers 404 with words when metrics are off", async () => {
+  test("answers 404 with words when metrics are off", async () => {
     expect(await routesFor()("GET", "/metrics")).toMatchObject({
       status: 404,
       body: "metrics are switched off: the option registry is false\n",
@@ -93,7 +93,7 @@ describe("the routes", () => {
     expect((await routesFor()("GET", "/")).body).not.toContain("/metrics");
   });
 
-  it.each([
+  test.each([
     [
       "throws",
       () => {
@@ -122,7 +122,7 @@ describe("the routes", () => {
     expect(answer).toMatchObject({ status: 500, body: expect.stringContaining(words) });
   });
 
-  it("answers 500 when the status cannot be told", async () => {
+  test("answers 500 when the status cannot be told", async () => {
     const routes = createRoutes({
       status: () => {
         throw new Error("bug");
@@ -133,7 +133,7 @@ describe("the routes", () => {
     for (const path of ["/livez", "/readyz", "/status", "/"]) expect((await routes("GET", path)).status).toBe(500);
   });
 
-  it("tells the status, the process and no fractions of milliseconds", async () => {
+  test("tells the status, the process and no fractions of milliseconds", async () => {
     const status = handlerStatus({
       runners: [runner({ lastBeatAgoMs: 1.25, lastPollAgoMs: 2.75 }), runner({ lastPollAgoMs: undefined })],
     });
@@ -150,7 +150,7 @@ describe("the routes", () => {
     expect(body.runners[1]).not.toHaveProperty("lastPollAgoMs");
   });
 
-  it("shows people what there is, renews itself, and escapes others' words", async () => {
+  test("shows people what there is, renews itself, and escapes others' words", async () => {
     const { body } = await routesFor(handlerStatus({ runners: [nastyRunner] }), () => "")("GET", "/");
     expect(body).toContain('<meta http-equiv="refresh"');
     expect(body).toContain("a&amp;b&#39;:&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;");
@@ -162,7 +162,7 @@ describe("the routes", () => {
 });
 
 describe("a scrape", () => {
-  it("is shared by who asks meanwhile, and made anew after it", async () => {
+  test("is shared by who asks meanwhile, and made anew after it", async () => {
     let scrapes = 0;
     let answer: (text: string) => void = () => {};
     const scrape = createScraper(
@@ -183,7 +183,7 @@ describe("a scrape", () => {
     expect(scrapes).toBe(2);
   });
 
-  it("has a deadline, and one that hangs does not hold up the next", async () => {
+  test("has a deadline, and one that hangs does not hold up the next", async () => {
     let scrapes = 0;
     const scrape = createScraper(
       registry(() => (++scrapes === 1 ? new Promise(() => {}) : "well")),

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MetadataClient } from "../../../src/client/metadata-client.js";
 import { WorkflowClient } from "../../../src/client/workflow-client.js";
 import type { Exchange, HttpRequest } from "../../../src/http/exchange.js";
@@ -65,61 +65,68 @@ const calls: [string, (clients: Clients) => Promise<unknown>, string, string][] 
   ["search for all", ({ workflows }) => workflows.search(), '{"totalHits":0,"results":[]}', "GET /workflow/search"],
 ];
 
-describe("every method", () => {
-  it.each(calls)("%s: one request, its path encoded, its answer checked", async (_name, call, body, line) => {
-    const clients = setUp(body);
-    await call(clients);
-    expect(clients.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([line]);
-    expect(clients.requests[0]).toMatchObject({ lane: "main", deadlineMs: 1_000 });
-    expect(clients.requests[0]!.pathTemplate).not.toMatch(/[?%]/);
+describe("the requests of the Conductor client", () => {
+  describe("every method", () => {
+    test.each(calls)("%s: one request, its path encoded, its answer checked", async (_name, call, body, line) => {
+      const clients = setUp(body);
+      await call(clients);
+      expect(clients.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([line]);
+      expect(clients.requests[0]).toMatchObject({ lane: "main", deadlineMs: 1_000 });
+      expect(clients.requests[0]!.pathTemplate).not.toMatch(/[?%]/);
 
-    const wrong = [
-      "<html>",
-      "null",
-      "5",
-      ...(body === "" ? ["[]"] : ["", "{}"]),
-      ...(body.startsWith("[") ? ['[{"a":1}]', "[null]"] : []),
-    ];
-    for (const nonsense of wrong) {
-      const refused = setUp(nonsense);
-      await expect(call(refused), nonsense).rejects.toMatchObject({
-        name: "ConductorError",
-        code: "MALFORMED_RESPONSE",
-      });
-      expect(refused.requests).toHaveLength(1);
-    }
-    const failing = setUp('{"status":500,"message":"no"}', 500);
-    await expect(call(failing)).rejects.toMatchObject({ name: "ConductorError", status: 500, serverMessage: "no" });
-    expect(failing.requests).toHaveLength(1);
-  });
-
-  it.each(["", ".", "..", undefined as unknown as string, "\ud800"])(
-    "sends nothing for a name that leads elsewhere: %j",
-    async (name) => {
-      const { metadata, workflows, requests } = setUp("");
-      const all = [
-        metadata.getTaskDef(name),
-        metadata.deleteTaskDef(name),
-        metadata.getWorkflowDef(name),
-        metadata.deleteWorkflowDef(name, 1),
-        workflows.get(name),
-        workflows.getStatus(name),
-        workflows.terminate(name),
+      const wrong = [
+        "<html>",
+        "null",
+        "5",
+        ...(body === "" ? ["[]"] : ["", "{}"]),
+        ...(body.startsWith("[") ? ['[{"a":1}]', "[null]"] : []),
       ];
-      for (const each of await Promise.allSettled(all)) {
-        expect(each).toMatchObject({ status: "rejected", reason: { name: "ConductorError", code: "INVALID_REQUEST" } });
+      for (const nonsense of wrong) {
+        const refused = setUp(nonsense);
+        await expect(call(refused), nonsense).rejects.toMatchObject({
+          name: "ConductorError",
+          code: "MALFORMED_RESPONSE",
+        });
+        expect(refused.requests).toHaveLength(1);
       }
-      expect(requests).toEqual([]);
-    },
-  );
+      const failing = setUp('{"status":500,"message":"no"}', 500);
+      await expect(call(failing)).rejects.toMatchObject({ name: "ConductorError", status: 500, serverMessage: "no" });
+      expect(failing.requests).toHaveLength(1);
+    });
 
-  it("sends nothing that cannot be serialised, and no version that is none", async () => {
-    const { metadata, workflows, requests } = setUp("");
-    const invalid = { name: "ConductorError", code: "INVALID_REQUEST" };
-    await expect(metadata.registerTaskDefs([{ name: "a", inputTemplate: { n: 1n } }])).rejects.toMatchObject(invalid);
-    await expect(metadata.registerWorkflowDef({ ...definition, variables: { n: 1n } })).rejects.toMatchObject(invalid);
-    await expect(workflows.start({ name: "a", input: { n: 1n } })).rejects.toMatchObject(invalid);
-    await expect(metadata.deleteWorkflowDef("a", 1.5)).rejects.toMatchObject(invalid);
-    expect(requests).toEqual([]);
+    test.each(["", ".", "..", undefined as unknown as string, "\ud800"])(
+      "sends nothing for a name that leads elsewhere: %j",
+      async (name) => {
+        const { metadata, workflows, requests } = setUp("");
+        const all = [
+          metadata.getTaskDef(name),
+          metadata.deleteTaskDef(name),
+          metadata.getWorkflowDef(name),
+          metadata.deleteWorkflowDef(name, 1),
+          workflows.get(name),
+          workflows.getStatus(name),
+          workflows.terminate(name),
+        ];
+        for (const each of await Promise.allSettled(all)) {
+          expect(each).toMatchObject({
+            status: "rejected",
+            reason: { name: "ConductorError", code: "INVALID_REQUEST" },
+          });
+        }
+        expect(requests).toEqual([]);
+      },
+    );
+
+    test("sends nothing that cannot be serialised, and no version that is none", async () => {
+      const { metadata, workflows, requests } = setUp("");
+      const invalid = { name: "ConductorError", code: "INVALID_REQUEST" };
+      await expect(metadata.registerTaskDefs([{ name: "a", inputTemplate: { n: 1n } }])).rejects.toMatchObject(invalid);
+      await expect(metadata.registerWorkflowDef({ ...definition, variables: { n: 1n } })).rejects.toMatchObject(
+        invalid,
+      );
+      await expect(workflows.start({ name: "a", input: { n: 1n } })).rejects.toMatchObject(invalid);
+      await expect(metadata.deleteWorkflowDef("a", 1.5)).rejects.toMatchObject(invalid);
+      expect(requests).toEqual([]);
+    });
   });
 });

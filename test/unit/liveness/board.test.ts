@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { BOARD_LAYOUT, CELL_OFF, createHeartbeatBoard, LOOP_PHASES } from "../../../src/liveness/board.js";
 
 const { firstCell, wordsPerCell } = BOARD_LAYOUT;
@@ -8,13 +8,13 @@ const phasesOf = (buffer: SharedArrayBuffer) =>
   [...new Int32Array(buffer)].slice(firstCell).filter((_word, index) => index % wordsPerCell === BOARD_LAYOUT.phase);
 
 describe("the heartbeat board", () => {
-  it("begins with every cell off", () => {
+  test("begins with every cell off", () => {
     const board = createHeartbeatBoard(3);
     expect(board.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(cellsOf(board.buffer)).toEqual([CELL_OFF, CELL_OFF, CELL_OFF]);
   });
 
-  it("counts the beats of each loop in its own cell", () => {
+  test("counts the beats of each loop in its own cell", () => {
     const board = createHeartbeatBoard(3);
     const [a, b] = [board.cell("a"), board.cell("b")];
     a.beat();
@@ -23,7 +23,7 @@ describe("the heartbeat board", () => {
     expect(cellsOf(board.buffer)).toEqual([1, 2, CELL_OFF]);
   });
 
-  it("turns a cell off when its loop has ended, and gives it to the next", () => {
+  test("turns a cell off when its loop has ended, and gives it to the next", () => {
     const board = createHeartbeatBoard(2);
     const ended = board.cell("a");
     board.cell("b").beat();
@@ -39,7 +39,7 @@ describe("the heartbeat board", () => {
     expect(cellsOf(board.buffer)).toEqual([1, 1]);
   });
 
-  it("says what each loop does, and whose function was entered last", () => {
+  test("says what each loop does, and whose function was entered last", () => {
     const board = createHeartbeatBoard(2);
     const [a, b] = [board.cell("a"), board.cell("b")];
     a.phase("full");
@@ -54,7 +54,7 @@ describe("the heartbeat board", () => {
     expect(board.names).toEqual(["a", "b"]);
   });
 
-  it("has no more cells than it was made with", () => {
+  test("has no more cells than it was made with", () => {
     const board = createHeartbeatBoard(1);
     board.cell("a");
     expect(() => board.cell("b")).toThrow(
@@ -62,7 +62,7 @@ describe("the heartbeat board", () => {
     );
   });
 
-  it("goes round below zero's line: no count is ever taken for off", () => {
+  test("goes round below zero's line: no count is ever taken for off", () => {
     const board = createHeartbeatBoard(1);
     const counters = new Int32Array(board.buffer);
     const cell = board.cell("a");

@@ -1,6 +1,6 @@
 import { runInThisContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { BOARD_LAYOUT, CELL_OFF, createHeartbeatBoard } from "../../../src/liveness/board.js";
 import { JUDGE_SOURCE } from "../../../src/liveness/thread/judge-source.js";
 
@@ -37,11 +37,11 @@ function ticksToVerdict(judge: Judge, gapMs = TICK_MS, max = 100): number | unde
 }
 
 describe("the judge of the watchdog", () => {
-  it("looks twenty times within the limit, but not too seldom and not too often", () => {
+  test("looks twenty times within the limit, but not too seldom and not too often", () => {
     expect([100, 1_300, 10_000, 300_000].map(tickMsFor)).toEqual([50, 65, 500, 1_000]);
   });
 
-  it("finds a loop that does not beat stuck when the limit is reached, and not before", () => {
+  test("finds a loop that does not beat stuck when the limit is reached, and not before", () => {
     const { judge, cells } = setUp();
     cells[0]!.beat();
     expect(judge.tick(TICK_MS, TICK_MS), "the first look knows only that it has beaten").toBeNull();
@@ -49,7 +49,7 @@ describe("the judge of the watchdog", () => {
     expect(judge.tick(TICK_MS, TICK_MS)).toEqual({ stalledMs: STALL_MS, cells: [0], overLimit: [0] });
   });
 
-  it("starts anew at each beat", () => {
+  test("starts anew at each beat", () => {
     const { judge, cells } = setUp();
     for (let tick = 0; tick < 100; tick += 1) {
       if (tick % 9 === 0) cells[0]!.beat();
@@ -57,7 +57,7 @@ describe("the judge of the watchdog", () => {
     }
   });
 
-  it("names every loop that has been still for more than half the limit, the longest first", () => {
+  test("names every loop that has been still for more than half the limit, the longest first", () => {
     const { judge, cells } = setUp(["a", "b", "c", "d"]);
     judge.tick(TICK_MS, TICK_MS);
     let verdict: Verdict | null = null;
@@ -70,14 +70,14 @@ describe("the judge of the watchdog", () => {
     expect(verdict).toEqual({ stalledMs: STALL_MS, cells: [0, 2], overLimit: [0] });
   });
 
-  it("ignores cells that nobody has taken, or that were released", () => {
+  test("ignores cells that nobody has taken, or that were released", () => {
     const { judge, cells } = setUp(["a", "b"]);
     cells[0]!.release();
     cells[1]!.release();
     expect(ticksToVerdict(judge)).toBeUndefined();
   });
 
-  it("counts a gap of any length as a tick and a half: SIGSTOP, a machine that slept", () => {
+  test("counts a gap of any length as a tick and a half: SIGSTOP, a machine that slept", () => {
     const { judge, cells } = setUp();
     cells[0]!.beat();
     judge.tick(TICK_MS, TICK_MS);
@@ -85,13 +85,13 @@ describe("the judge of the watchdog", () => {
     expect(judge.tick(3_600_000, TICK_MS)?.stalledMs).toBe(1_050);
   });
 
-  it("takes a clock that went back for one that stood still", () => {
+  test("takes a clock that went back for one that stood still", () => {
     const { judge } = setUp();
     judge.tick(TICK_MS, TICK_MS);
     for (let tick = 0; tick < 50; tick += 1) expect(judge.tick(-1_000, TICK_MS)).toBeNull();
   });
 
-  it("sees a beat also where the counter goes round", () => {
+  test("sees a beat also where the counter goes round", () => {
     const { judge, cells, words } = setUp();
     words[BOARD_LAYOUT.firstCell] = 0x7fff_fffd;
     for (let tick = 0; tick < 40; tick += 1) {
@@ -101,7 +101,7 @@ describe("the judge of the watchdog", () => {
     expect(words[BOARD_LAYOUT.firstCell]).toBeLessThan(10);
   });
 
-  it("takes a stall back when every loop over the limit goes on", () => {
+  test("takes a stall back when every loop over the limit goes on", () => {
     const { judge, cells } = setUp(["a", "b"]);
     let verdict: Verdict | null = null;
     while (verdict === null) verdict = judge.tick(TICK_MS, TICK_MS);
@@ -113,14 +113,14 @@ describe("the judge of the watchdog", () => {
     expect(ticksToVerdict(judge)).toBe(11);
   });
 
-  it("starts counting anew when it is told that somebody debugs the process", () => {
+  test("starts counting anew when it is told that somebody debugs the process", () => {
     const { judge } = setUp();
     expect(ticksToVerdict(judge)).toBe(11);
     judge.reset();
     expect(ticksToVerdict(judge)).toBe(10);
   });
 
-  it("never finds fault where each loop beats within the limit by the judge's own ticks, whatever the clock does", () => {
+  test("never finds fault where each loop beats within the limit by the judge's own ticks, whatever the clock does", () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ gapMs: fc.double({ min: -10, max: 1e7, noNaN: true }), beats: fc.boolean() }), {
@@ -143,7 +143,7 @@ describe("the judge of the watchdog", () => {
     );
   });
 
-  it("always finds a loop that is still, within the limit and a tick, when the ticks are in time", () => {
+  test("always finds a loop that is still, within the limit and a tick, when the ticks are in time", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: TICK_MS, max: 1.5 * TICK_MS, noNaN: true }), { minLength: 20 }), (gaps) => {
         const { judge } = setUp();

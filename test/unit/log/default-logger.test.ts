@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 
 const hasPty = spawnSync("script", ["--version"]).status === 0;
+if (!hasPty) console.warn("NOT RUN: the default logger in a terminal needs `script` of util-linux");
 const TIMEOUT_MS = 30_000;
 const ESC = "\u001b";
 
@@ -56,7 +57,7 @@ function inTerminal(format = "undefined", env = {}): Promise<Output> {
 }
 
 describe.concurrent("the default logger", { timeout: TIMEOUT_MS }, () => {
-  it("writes JSON where there is no terminal, and no secret", async () => {
+  test("writes JSON where there is no terminal, and no secret", async () => {
     const { code, stdout, stderr } = await piped();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
@@ -83,7 +84,7 @@ describe.concurrent("the default logger", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).not.toContain("hush");
   });
 
-  it("writes for people when it is told to, without colours where there is no terminal", async () => {
+  test("writes for people when it is told to, without colours where there is no terminal", async () => {
     const { code, stdout, stderr } = await piped('"pretty"');
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const [first, second, third, stack] = stdout.split("\n");
@@ -98,14 +99,14 @@ describe.concurrent("the default logger", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).not.toContain(ESC);
   });
 
-  it.runIf(hasPty)("writes for people in a terminal, in colours", async () => {
+  test.runIf(hasPty)("writes for people in a terminal, in colours", async () => {
     const { code, stdout } = await inTerminal();
     expect(code).toBe(0);
     expect(stdout).toContain(`${ESC}[32mINFO ${ESC}[0m hello ${ESC}[90mtaskType=greet`);
     expect(stdout).toContain(`${ESC}[31mERROR${ESC}[0m failed\n`);
   });
 
-  it.runIf(hasPty).each([
+  test.runIf(hasPty).each([
     ["NO_COLOR", { NO_COLOR: "1" }],
     ["a dumb terminal", { TERM: "dumb" }],
   ])("writes without colours with %s", async (_, env) => {
@@ -114,7 +115,7 @@ describe.concurrent("the default logger", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).not.toContain(ESC);
   });
 
-  it.runIf(hasPty)("writes JSON in a terminal when it is told to", async () => {
+  test.runIf(hasPty)("writes JSON in a terminal when it is told to", async () => {
     const { stdout } = await inTerminal('"json"');
     expect(JSON.parse(stdout.split("\n")[0]!)).toMatchObject({ msg: "hello" });
   });

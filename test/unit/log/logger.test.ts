@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { safeLogger, type Logger } from "../../../src/log/logger.js";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -27,13 +27,13 @@ const logAll = (logger: Logger) => {
 };
 
 describe("safeLogger", () => {
-  it("passes lines on as they are", () => {
+  test("passes lines on as they are", () => {
     const inner = recorder();
     logAll(safeLogger(inner));
     expect(inner.lines).toEqual(LEVELS.map((level) => [level, { a: 1 }, "m"]));
   });
 
-  it("calls the logger's methods on the logger", () => {
+  test("calls the logger's methods on the logger", () => {
     class Own {
       readonly lines: string[] = [];
       debug() {}
@@ -48,7 +48,7 @@ describe("safeLogger", () => {
     expect(own.lines).toEqual(["hello"]);
   });
 
-  it.each([
+  test.each([
     [
       "throws",
       () => {
@@ -81,7 +81,7 @@ describe("safeLogger", () => {
     }).not.toThrow();
   });
 
-  it("harms nobody when the logger's methods reject", async () => {
+  test("harms nobody when the logger's methods reject", async () => {
     const unhandled = vi.fn();
     process.on("unhandledRejection", unhandled);
     try {
@@ -97,7 +97,7 @@ describe("safeLogger", () => {
     }
   });
 
-  it("uses the logger's own child", () => {
+  test("uses the logger's own child", () => {
     const inner = recorder();
     const outer = recorder(() => inner);
     logAll(safeLogger(outer).child({ b: 2 }));
@@ -106,7 +106,7 @@ describe("safeLogger", () => {
     expect(inner.lines[0]).toEqual(["debug", { a: 1 }, "m"]);
   });
 
-  it.each([
+  test.each([
     ["is missing", undefined],
     [
       "throws",
@@ -124,7 +124,7 @@ describe("safeLogger", () => {
     expect(inner.lines).toEqual([["warn", { a: 1, b: 2, c: 3 }, "m"]]);
   });
 
-  it("survives a child that throws when it is used", () => {
+  test("survives a child that throws when it is used", () => {
     const bad = () => {
       throw new Error("x");
     };
@@ -134,7 +134,7 @@ describe("safeLogger", () => {
     }).not.toThrow();
   });
 
-  it("survives bindings that cannot be read", () => {
+  test("survives bindings that cannot be read", () => {
     const bindings = {
       get b(): never {
         throw new Error("x");
@@ -149,7 +149,7 @@ describe("safeLogger", () => {
     }).not.toThrow();
   });
 
-  it("wraps only once", () => {
+  test("wraps only once", () => {
     const logger = safeLogger(recorder());
     expect(safeLogger(logger)).toBe(logger);
     const child = logger.child({});
@@ -164,7 +164,7 @@ describe("the default logger", () => {
     return promisify(execFile)("/bin/sh", ["-c", shell, process.execPath, script], { cwd: process.cwd() });
   };
 
-  it("writes JSON to stdout, with errors in pino's form, from its level on", async () => {
+  test("writes JSON to stdout, with errors in pino's form, from its level on", async () => {
     const { stdout } = await run(`
       const logger = await createDefaultLogger("warn");
       logger.info({}, "unseen");
@@ -181,14 +181,14 @@ describe("the default logger", () => {
     });
   });
 
-  it("rejects a level that pino does not have", async () => {
+  test("rejects a level that pino does not have", async () => {
     const { stdout } = await run(
       `createDefaultLogger("loud").catch((error) => console.log("refused", error.message));`,
     );
     expect(stdout).toContain("refused");
   });
 
-  it.runIf(process.platform === "linux")("loses lines, not the process, when stdout is full", async () => {
+  test.runIf(process.platform === "linux")("loses lines, not the process, when stdout is full", async () => {
     const { stderr } = await run(
       `const logger = await createDefaultLogger("info");
        for (let i = 0; i < 3; i++) { try { logger.info({ i }, "x"); } catch {} }
@@ -198,7 +198,7 @@ describe("the default logger", () => {
     expect(stderr).toContain("alive");
   });
 
-  it.runIf(process.platform === "linux")("keeps a bounded part of what a full stdout does not take", async () => {
+  test.runIf(process.platform === "linux")("keeps a bounded part of what a full stdout does not take", async () => {
     const { stderr } = await run(
       `const logger = await createDefaultLogger("info");
        const before = process.memoryUsage().heapUsed;
@@ -211,7 +211,7 @@ describe("the default logger", () => {
     expect(stderr).toContain("grew little");
   });
 
-  it.runIf(process.platform === "linux")("waits for no reader: each line is there when it reads again", async () => {
+  test.runIf(process.platform === "linux")("waits for no reader: each line is there when it reads again", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "ostinato-log-"));
     // 15 times what a pipe holds; the reader begins when the last of it was logged.
     const until = (file: string) =>

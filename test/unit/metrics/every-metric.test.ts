@@ -1,10 +1,10 @@
 import { Registry } from "prom-client";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ConductorError } from "../../../src/conductor/errors.js";
 import { CATALOG, type MetricName } from "../../../src/metrics/catalog.js";
 import { createClientMetrics } from "../../../src/metrics/client-metrics.js";
 import { attachMetrics, type Metrics } from "../../../src/metrics/metrics.js";
-import { createSource, IDS, linesOf, runnerStatus } from "./support.js";
+import { createSource, IDS, linesOf, runnerStatus } from "../../support/unit/metrics.js";
 
 type Source = ReturnType<typeof createSource>;
 
@@ -264,52 +264,54 @@ const ROWS: Record<Exclude<MetricName, "workflow_start_error_total" | "workflow_
   },
 };
 
-describe("each metric of a handler says what its event or its state says", () => {
-  it.each(Object.entries(ROWS))("%s", async (name, { drive, lines }) => {
-    const source = createSource();
-    const registry = new Registry();
-    const metrics = await attachMetrics(source, registry);
-    const before = linesOf(await registry.metrics(), name);
-    for (const line of lines) expect(before).not.toContain(line);
-    drive(source, metrics);
-    const text = await registry.metrics();
-    expect(linesOf(text, name)).toEqual(expect.arrayContaining([...lines]));
-    expect(text).not.toMatch(/NaN|undefined|id-1|wf-1/);
-    const { help, type } = CATALOG[name as MetricName];
-    expect(text).toContain(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`);
+describe("the metrics", () => {
+  describe("each metric of a handler says what its event or its state says", () => {
+    test.each(Object.entries(ROWS))("%s", async (name, { drive, lines }) => {
+      const source = createSource();
+      const registry = new Registry();
+      const metrics = await attachMetrics(source, registry);
+      const before = linesOf(await registry.metrics(), name);
+      for (const line of lines) expect(before).not.toContain(line);
+      drive(source, metrics);
+      const text = await registry.metrics();
+      expect(linesOf(text, name)).toEqual(expect.arrayContaining([...lines]));
+      expect(text).not.toMatch(/NaN|undefined|id-1|wf-1/);
+      const { help, type } = CATALOG[name as MetricName];
+      expect(text).toContain(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`);
+    });
   });
-});
 
-test("the metrics of a client say what the client does", async () => {
-  const registry = new Registry();
-  const sink = createClientMetrics(registry);
-  sink.workflowStarting("orders", 3, 2_000);
-  sink.workflowStarting("orders", undefined, 50);
-  sink.workflowStartFailed("orders", lost);
-  sink.requestEnded("POST", "/workflow", 200, 40);
-  const text = await registry.metrics();
-  expect(text.split("\n")).toEqual(
-    expect.arrayContaining([
-      'workflow_input_size_bytes_sum{workflowType="orders",version="3"} 2000',
-      'workflow_input_size_bytes_bucket{le="100",workflowType="orders",version=""} 1',
-      'workflow_start_error_total{workflowType="orders",exception="CONNECTION_LOST"} 1',
-      'http_api_client_request_seconds_count{method="POST",uri="/workflow",status="200"} 1',
-    ]),
-  );
-});
+  test("the metrics of a client say what the client does", async () => {
+    const registry = new Registry();
+    const sink = createClientMetrics(registry);
+    sink.workflowStarting("orders", 3, 2_000);
+    sink.workflowStarting("orders", undefined, 50);
+    sink.workflowStartFailed("orders", lost);
+    sink.requestEnded("POST", "/workflow", 200, 40);
+    const text = await registry.metrics();
+    expect(text.split("\n")).toEqual(
+      expect.arrayContaining([
+        'workflow_input_size_bytes_sum{workflowType="orders",version="3"} 2000',
+        'workflow_input_size_bytes_bucket{le="100",workflowType="orders",version=""} 1',
+        'workflow_start_error_total{workflowType="orders",exception="CONNECTION_LOST"} 1',
+        'http_api_client_request_seconds_count{method="POST",uri="/workflow",status="200"} 1',
+      ]),
+    );
+  });
 
-test("every counter with known labels is there at 0 before anything has happened, and no other series", async () => {
-  const registry = new Registry();
-  await attachMetrics(createSource(), registry);
-  const text = await registry.metrics();
-  const isKnown = ([name, values]: [string, readonly string[] | undefined]) =>
-    name === "taskType" || values !== undefined;
-  for (const [name, { type, labels }] of Object.entries(CATALOG)) {
-    if (type !== "counter") continue;
-    const known = Object.entries<readonly string[] | undefined>(labels);
-    const count = known.every(isKnown) ? known.reduce((n, [, values]) => n * (values?.length ?? 1), 1) : 0;
-    const lines = linesOf(text, name);
-    expect(lines, name).toHaveLength(count);
-    for (const line of lines) expect(line).toMatch(/ 0$/);
-  }
+  test("every counter with known labels is there at 0 before anything has happened, and no other series", async () => {
+    const registry = new Registry();
+    await attachMetrics(createSource(), registry);
+    const text = await registry.metrics();
+    const isKnown = ([name, values]: [string, readonly string[] | undefined]) =>
+      name === "taskType" || values !== undefined;
+    for (const [name, { type, labels }] of Object.entries(CATALOG)) {
+      if (type !== "counter") continue;
+      const known = Object.entries<readonly string[] | undefined>(labels);
+      const count = known.every(isKnown) ? known.reduce((n, [, values]) => n * (values?.length ?? 1), 1) : 0;
+      const lines = linesOf(text, name);
+      expect(lines, name).toHaveLength(count);
+      for (const line of lines) expect(line).toMatch(/ 0$/);
+    }
+  });
 });

@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { inProgress } from "../../../src/worker/in-progress.js";
-import type { Fate } from "../../support/model-server.js";
-import { createWorld, workerConfig } from "../../support/runner-world.js";
+import type { Fate } from "../../support/servers/model-server.js";
+import { createWorld, workerConfig } from "../../support/unit/runner-world.js";
 
 /** What the function does with a task; the number is how long it takes, in ms. */
 type Behaviour =
@@ -155,17 +155,19 @@ async function play(steps: readonly Step[], concurrency: number, stopWithin: num
   }
 }
 
-test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
-  const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);
-  const numRuns = Number(process.env.OSTINATO_RUNS ?? 10_000);
-  console.info(`seed ${seed}, ${numRuns} runs`);
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { maxLength: 25 }),
-      fc.integer({ min: 1, max: 3 }),
-      fc.constantFrom(0, 1_000, 25_000),
-      play,
-    ),
-    { numRuns, seed },
-  );
+describe("a runner group under random faults", () => {
+  test("whatever happens, each task leaves by one door and every slot comes back", { timeout: 120_000 }, async () => {
+    const seed = Number(process.env.OSTINATO_SEED ?? Date.now() % 2 ** 31);
+    const numRuns = Number(process.env.OSTINATO_RUNS ?? 10_000);
+    console.info(`seed ${seed}, ${numRuns} runs`);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 25 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.constantFrom(0, 1_000, 25_000),
+        play,
+      ),
+      { numRuns, seed },
+    );
+  });
 });

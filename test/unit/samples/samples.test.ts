@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startEmbeddedConductor } from "../../../src/testing/index.js";
 
 const repositoryRoot = fileURLToPath(new URL("../../..", import.meta.url));
@@ -67,7 +67,7 @@ const linesOf = (text: string) => text.trimEnd().split("\n");
 const longerThan = (width: number) => (line: string) => line.length > width;
 
 describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
-  it("fulfils all orders, and writes plain lines where there is no terminal", async () => {
+  test("fulfils all orders, and writes plain lines where there is no terminal", async () => {
     const { code, stdout, stderr } = await node(ORDERS, ["--workflows", "20"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).not.toMatch(CONTROL);
@@ -82,7 +82,7 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).toMatch(/^tasks done twice +0$/m);
   });
 
-  it("does the same on a server that is given to it, by its own books", async () => {
+  test("does the same on a server that is given to it, by its own books", async () => {
     await using conductor = await startEmbeddedConductor({ queue: "eager" });
     const env = { CONDUCTOR_SERVER_URL: conductor.serverUrl };
     const { code, stdout } = await node(ORDERS, ["--workflows", "10"], { env });
@@ -94,7 +94,7 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
     expect(violations).toEqual({ lost: [], reportedMoreThanOnce: [], handedOutTwice: [] });
   });
 
-  it.each([
+  test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)("finishes what runs at %s, and tells how far it came", async (signal, exitCode) => {
@@ -105,7 +105,7 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).toContain(`Stopped by ${signal}`);
   });
 
-  it("says in a sentence what is wrong, without a stack", async () => {
+  test("says in a sentence what is wrong, without a stack", async () => {
     const badOption = await node(ORDERS, ["--workflows", "none"]);
     expect(badOption.code).toBe(2);
     expect(badOption.stderr).toMatch(/^--workflows must be/);
@@ -115,7 +115,7 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
   });
 
   if (hasPty) {
-    it.each([80, 40])("draws no line over the edge of a terminal of %i columns", async (columns) => {
+    test.each([80, 40])("draws no line over the edge of a terminal of %i columns", async (columns) => {
       const { code, stdout } = await inTerminal(columns, ORDERS, "--workflows 20");
       expect(code).toBe(0);
       expect(stdout).toContain("\r[=");
@@ -127,7 +127,7 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
       expect(stdout).toMatch(/tasks lost +\x1b\[32m0\x1b\[39m/);
     });
 
-    it("has no colours where NO_COLOR is set", async () => {
+    test("has no colours where NO_COLOR is set", async () => {
       const { stdout } = await inTerminal(80, ORDERS, "--workflows 3", { NO_COLOR: "1" });
       expect(stdout).toContain("\r[=");
       expect(stdout).not.toMatch(/\x1b\[\d+m/);
@@ -136,11 +136,11 @@ describe.concurrent("samples/order-fulfilment", { timeout: TIMEOUT_MS }, () => {
 });
 
 describe.concurrent("samples/hello", { timeout: TIMEOUT_MS }, () => {
-  it("greets, and ends", async () => {
+  test("greets, and ends", async () => {
     expect(await node(HELLO, [])).toEqual({ code: 0, stdout: "Hello Ada\n", stderr: "" });
   });
 
-  it("greets whom it is told to, on a server that is given to it", async () => {
+  test("greets whom it is told to, on a server that is given to it", async () => {
     await using conductor = await startEmbeddedConductor();
     const greeted = await node(HELLO, ["Grace"], { env: { CONDUCTOR_SERVER_URL: conductor.serverUrl } });
     expect(greeted).toEqual({ code: 0, stdout: "Hello Grace\n", stderr: "" });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Task, Workflow } from "../../../src/index.js";
 import type { Execution } from "../../soak/executions.js";
 import { type Books, findingLines, judge, judgeMemory, slope } from "../../soak/judge.js";
@@ -45,17 +45,17 @@ function wrongs({
 }
 
 describe("the judge of a soak", () => {
-  it("finds nothing wrong where each step has one result, by its own execution", () => {
+  test("finds nothing wrong where each step has one result, by its own execution", () => {
     expect(wrongs({})).toEqual([]);
   });
 
-  it("finds nothing wrong in an attempt whose process died, nor in a kept result that came too late", () => {
+  test("finds nothing wrong in an attempt whose process died, nor in a kept result that came too late", () => {
     const tasks = [task({ taskId: "t0", status: "TIMED_OUT", outputData: {} }), task({ taskId: "t1", retryCount: 1 })];
     const executions = [execution({ execution: "8:1", taskId: "t0", beganAt: 50 }), execution()];
     expect(wrongs({ tasks, executions, keptResults: [{ ...kept, taskId: "t0", keptAt: 60 }] })).toEqual([]);
   });
 
-  it("lets a result cross its attempt's time-out, once that was over and the server has retried it", () => {
+  test("lets a result cross its attempt's time-out, once that was over and the server has retried it", () => {
     const late = { taskId: "t0", startTime: 100, endTime: 5_100, outputData: { execution: "8:1", number: 1 } };
     const tasks = (more: Partial<Task> = {}) => [
       task({ ...late, responseTimeoutSeconds: 5, ...more }),
@@ -72,7 +72,7 @@ describe("the judge of a soak", () => {
     expect(wrongs({ tasks: inTime, executions, keptResults })).toContain("of these, run again");
   });
 
-  it("leaves out a workflow in a hundred that the server has ended itself, and no other that FAILED", () => {
+  test("leaves out a workflow in a hundred that the server has ended itself, and no other that FAILED", () => {
     const ended = (reasonForIncompletion: string): Workflow => ({
       ...workflow([], "FAILED"),
       reasonForIncompletion,
@@ -92,7 +92,7 @@ describe("the judge of a soak", () => {
     expect(wrong([ended("out of stock")])).toEqual(["workflows COMPLETED", `${STEP} COMPLETED once each`]);
   });
 
-  it("does not take for a lost result what a successor had written of a function that never returned", () => {
+  test("does not take for a lost result what a successor had written of a function that never returned", () => {
     const tasks = [
       task({ taskId: "t0", status: "FAILED", reasonForIncompletion: "the worker process died: wedged" }),
       task({ taskId: "t1", retryCount: 1 }),
@@ -101,7 +101,7 @@ describe("the judge of a soak", () => {
     expect(wrongs({ tasks, executions, keptResults: [{ ...kept, taskId: "t0", keptAt: 60 }] })).toEqual([]);
   });
 
-  it.each([
+  test.each([
     ["a workflow that has not ended", { status: "RUNNING" }, ["workflows COMPLETED"]],
     ["a step without a result", { tasks: [task({ status: "TIMED_OUT" })] }, [`${STEP} COMPLETED once each`]],
     [
@@ -144,7 +144,7 @@ describe("the judge of a soak", () => {
     expect(wrongs(books)).toEqual(expected);
   });
 
-  it("tells rising memory from memory that goes up and down", () => {
+  test("tells rising memory from memory that goes up and down", () => {
     const samples = (mib: (second: number) => number) =>
       Array.from({ length: 120 }, (_, second) => ({
         at: second * 1000,
@@ -169,7 +169,7 @@ describe("the judge of a soak", () => {
     ).toBeCloseTo(2);
   });
 
-  it("shows what is wrong, with examples", () => {
+  test("shows what is wrong, with examples", () => {
     const lines = findingLines([
       { name: "a", value: "1", isGood: true, examples: ["hidden"] },
       { name: "longer", value: "2", isGood: false, examples: ["x"] },
@@ -180,7 +180,7 @@ describe("the judge of a soak", () => {
 });
 
 describe("the options of a soak", () => {
-  it("have defaults, and a seed that repeats the choices", () => {
+  test("have defaults, and a seed that repeats the choices", () => {
     expect(readOptions([])).toMatchObject({ minutes: 3, queue: "sqlite", rate: 4 });
     expect(readOptions(["--minutes", "20", "--queue", "redis", "--seed", "7"])).toMatchObject({
       minutes: 20,
@@ -195,7 +195,7 @@ describe("the options of a soak", () => {
     expect(first.every((value) => value >= 0 && value < 1)).toBe(true);
   });
 
-  it.each([["--minutes", "0"], ["--queue", "mysql"], ["--rate", "x"], ["--what"], ["--seed", "1.5"]])(
+  test.each([["--minutes", "0"], ["--queue", "mysql"], ["--rate", "x"], ["--what"], ["--seed", "1.5"]])(
     "refuse %s %s",
     (...args) => {
       expect(readOptions(args)).toHaveProperty("problem");

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { TaskStatus } from "../../../src/conductor/types.js";
 import { auditOf, type TaskFacts } from "../../../src/testing/audit.js";
 import type { HandOut, LedgerEntry, UpdateReceived } from "../../../src/testing/ledger.js";
@@ -43,14 +43,14 @@ const audit = (ledger: LedgerEntry[], statuses: Record<string, TaskStatus> = {})
   );
 const ids = (tasks: readonly { taskId: string }[]) => tasks.map(({ taskId }) => taskId);
 
-describe("the audit", () => {
-  it("finds nothing wrong with a task that was handed out and completed", () => {
+describe("the audit of the embedded Conductor", () => {
+  test("finds nothing wrong with a task that was handed out and completed", () => {
     const { violations, handedOut } = audit([handOut("a"), update("a")], { a: "COMPLETED" });
     expect(violations).toEqual({ lost: [], reportedMoreThanOnce: [], handedOutTwice: [] });
     expect(handedOut).toBe(1);
   });
 
-  it("calls a task lost that is IN_PROGRESS and was not heard of since its last hand-out", () => {
+  test("calls a task lost that is IN_PROGRESS and was not heard of since its last hand-out", () => {
     const ledger = [
       handOut("never"),
       handOut("leased"),
@@ -69,20 +69,20 @@ describe("the audit", () => {
     expect(ids(violations.lost)).toEqual(["never", "again"]);
   });
 
-  it("says so when the client had gone", () => {
+  test("says so when the client had gone", () => {
     const { violations, handedOutToNobody } = audit([handOut("a", { answerWritten: false })], { a: "IN_PROGRESS" });
     expect(handedOutToNobody).toBe(1);
     expect(violations.lost[0]?.detail).toBe("handed out to a client that was gone");
   });
 
-  it("lists tasks that were reported more than once", () => {
+  test("lists tasks that were reported more than once", () => {
     const ledger = [handOut("a"), update("a"), update("a", duplicate), handOut("b"), update("b")];
     const { violations, duplicates, ignoredUpdates } = audit(ledger);
     expect(ids(violations.reportedMoreThanOnce)).toEqual(["a"]);
     expect([duplicates, ignoredUpdates]).toEqual([1, 1]);
   });
 
-  it("does not count hand-backs, lease extensions and refused updates as reports", () => {
+  test("does not count hand-backs, lease extensions and refused updates as reports", () => {
     const ledger = [
       handOut("a"),
       update("a", { status: "IN_PROGRESS" }),
@@ -97,7 +97,7 @@ describe("the audit", () => {
     expect([handedBack, leasesExtended, ignoredUpdates]).toEqual([1, 1, 1]);
   });
 
-  it("lists tasks that were handed out again although nobody had handed them back", () => {
+  test("lists tasks that were handed out again although nobody had handed them back", () => {
     const ledger: LedgerEntry[] = [
       handOut("a"),
       handOut("a", { pollCount: 2 }),
@@ -111,7 +111,7 @@ describe("the audit", () => {
     expect(ids(audit(ledger).violations.handedOutTwice)).toEqual(["a", "c"]);
   });
 
-  it("counts attempts by type and status, and retries", () => {
+  test("counts attempts by type and status, and retries", () => {
     const facts = new Map<string, TaskFacts>([
       ["1", { taskType: "x", status: "FAILED", retryCount: 0 }],
       ["2", { taskType: "x", status: "COMPLETED", retryCount: 1 }],

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { checkIsEmbeddable, taskDefErrors, workflowDefErrors } from "../../../src/testing/engine/definition-checks.js";
 import { completeTaskDef, completeWorkflowDef } from "../../../src/testing/engine/definitions.js";
 
@@ -10,14 +10,14 @@ const workflowErrors = (fields: object) =>
     (error) => error.message,
   );
 
-describe("the checks of a task definition", () => {
-  it("passes the defaults, and limits at their edge", () => {
+describe("the embedded Conductor's checks of a task definition", () => {
+  test("passes the defaults, and limits at their edge", () => {
     expect(taskErrors({})).toEqual([]);
     expect(taskErrors({ responseTimeoutSeconds: 30, timeoutSeconds: 30, totalTimeoutSeconds: 30 })).toEqual([]);
     expect(taskErrors({ responseTimeoutSeconds: 1, retryCount: 0, pollTimeoutSeconds: 0 })).toEqual([]);
   });
 
-  it.each([
+  test.each([
     [{ name: "" }, "at.name: TaskDef name cannot be null or empty"],
     [
       { responseTimeoutSeconds: 0 },
@@ -30,7 +30,7 @@ describe("the checks of a task definition", () => {
     expect(taskErrors(fields)).toEqual([error]);
   });
 
-  it("reads null as the server does, and refuses what is no number", () => {
+  test("reads null as the server does, and refuses what is no number", () => {
     expect(completeTaskDef({ name: "t", retryCount: null, inputTemplate: null }, 0)).toMatchObject({
       retryCount: 0,
       inputTemplate: {},
@@ -40,12 +40,12 @@ describe("the checks of a task definition", () => {
   });
 });
 
-describe("the checks of a workflow definition", () => {
-  it("passes a plain one", () => {
+describe("the embedded Conductor's checks of a workflow definition", () => {
+  test("passes a plain one", () => {
     expect(workflowErrors({})).toEqual([]);
   });
 
-  it("wants names, tasks, the schema version and unique references, also within forks", () => {
+  test("wants names, tasks, the schema version and unique references, also within forks", () => {
     expect(workflowErrors({ name: "", tasks: [], schemaVersion: 1 })).toHaveLength(3);
     const fork = { name: "f", taskReferenceName: "f", type: "FORK_JOIN", forkTasks: [[task]] };
     expect(workflowErrors({ tasks: [task, fork] })).toEqual([
@@ -53,14 +53,14 @@ describe("the checks of a workflow definition", () => {
     ]);
   });
 
-  it("wants inputs to refer to what is there", () => {
+  test("wants inputs to refer to what is there", () => {
     const inputParameters = { good: "${workflow.input.x} ${a.output.y}", bad: { deep: ["${gone.output.z}"] } };
     expect(workflowErrors({ tasks: [{ ...task, inputParameters }] })).toEqual([
       "taskReferenceName: gone for given task: t input value: bad of input parameter: ${gone.output.z} is not defined in workflow definition.",
     ]);
   });
 
-  it("names the tasks that the embedded server does not have", () => {
+  test("names the tasks that the embedded server does not have", () => {
     const definition = completeWorkflowDef({ name: "w", tasks: [{ ...task, type: "DO_WHILE" }] }, 0);
     expect(() => {
       checkIsEmbeddable(definition);

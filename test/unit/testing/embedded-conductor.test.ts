@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Pool } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { Task } from "../../../src/conductor/types.js";
 import {
   type EmbeddedConductor,
   type EmbeddedConductorOptions,
   startEmbeddedConductor,
 } from "../../../src/testing/index.js";
-import { HandClock } from "./hand-clock.js";
+import { HandClock } from "../../support/time/hand-clock.js";
 
 describe("an embedded Conductor", () => {
   const started: EmbeddedConductor[] = [];
@@ -31,7 +31,7 @@ describe("an embedded Conductor", () => {
     return (await fetch(`${serverUrl}/tasks`, { method: "POST", headers, body })).status;
   };
 
-  it("notices a response timeout when it is due, and not before, when its clock is turned", async () => {
+  test("notices a response timeout when it is due, and not before, when its clock is turned", async () => {
     const conductor = await begin();
     const workflowId = await conductor.startWorkflow({ name: "w" });
     const [task] = await poll(conductor);
@@ -44,7 +44,7 @@ describe("an embedded Conductor", () => {
     expect(await poll(conductor)).toMatchObject([{ retryCount: 1, workflowInstanceId: workflowId }]);
   });
 
-  it("goes by the clock it is given, and by that alone", async () => {
+  test("goes by the clock it is given, and by that alone", async () => {
     const clock = new HandClock();
     const conductor = await begin({ clock });
     const held = poll(conductor, "timeout=5000&count=2");
@@ -59,7 +59,7 @@ describe("an embedded Conductor", () => {
     expect(await held).toMatchObject([{ scheduledTime: clock.wallNow() - 5000, startTime: clock.wallNow() }]);
   });
 
-  it("answers held polls that fall due while its clock is turned", async () => {
+  test("answers held polls that fall due while its clock is turned", async () => {
     const conductor = await begin({ clock: new HandClock() });
     const held = poll(conductor, "timeout=5000");
     await sleep(100);
@@ -67,7 +67,7 @@ describe("an embedded Conductor", () => {
     expect(await held).toEqual([]);
   });
 
-  it("keeps a ledger of hand-outs and updates", async () => {
+  test("keeps a ledger of hand-outs and updates", async () => {
     const conductor = await begin();
     const workflowId = await conductor.startWorkflow({ name: "w" });
     const [task] = await poll(conductor);
@@ -106,7 +106,7 @@ describe("an embedded Conductor", () => {
     });
   });
 
-  it("calls the task lost that went to a client which had gone", async () => {
+  test("calls the task lost that went to a client which had gone", async () => {
     const conductor = await begin();
     const abort = new AbortController();
     const aborted = fetch(`${conductor.serverUrl}/tasks/poll/batch/t?timeout=3000&workerid=gone`, {
@@ -123,7 +123,7 @@ describe("an embedded Conductor", () => {
     expect(violations.lost).toMatchObject([{ workerId: "gone", detail: "handed out to a client that was gone" }]);
   });
 
-  it("waits for a workflow to end, and says how far it has come if it does not", async () => {
+  test("waits for a workflow to end, and says how far it has come if it does not", async () => {
     const conductor = await begin();
     const workflowId = await conductor.startWorkflow({ name: "w" });
     await expect(conductor.waitForWorkflow(workflowId, { timeoutMs: 20 })).rejects.toThrow(
@@ -136,7 +136,7 @@ describe("an embedded Conductor", () => {
     expect((await conductor.waitForWorkflow(workflowId)).status).toBe("COMPLETED");
   });
 
-  it("rejects with the server's words", async () => {
+  test("rejects with the server's words", async () => {
     const conductor = await begin();
     await expect(conductor.startWorkflow({ name: "nope" })).rejects.toThrow("No such workflow defined. name=nope");
     await expect(conductor.workflow("nope")).rejects.toThrow("No such workflow found by id: nope");
@@ -145,7 +145,7 @@ describe("an embedded Conductor", () => {
     await expect(conductor.registerWorkflowDef(wait)).rejects.toThrow("does not have tasks of type WAIT");
   });
 
-  it("closes twice, ends held polls, and frees its port", async () => {
+  test("closes twice, ends held polls, and frees its port", async () => {
     const conductor = await begin();
     const held = poll(conductor, "timeout=5000").catch(() => "ended");
     await sleep(50);
@@ -157,12 +157,12 @@ describe("an embedded Conductor", () => {
     expect(next.port).toBe(conductor.port);
   });
 
-  it("rejects when the port is taken", async () => {
+  test("rejects when the port is taken", async () => {
     const conductor = await begin();
     await expect(startEmbeddedConductor({ port: conductor.port })).rejects.toThrow(/EADDRINUSE/);
   });
 
-  it("closes a connection after its hundredth request, as Tomcat does", async () => {
+  test("closes a connection after its hundredth request, as Tomcat does", async () => {
     const conductor = await begin();
     const pool = new Pool(new URL(conductor.serverUrl).origin, { connections: 1 });
     const seen: unknown[] = [];

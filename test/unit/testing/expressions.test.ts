@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { evaluate, referencesIn, unsupportedPaths } from "../../../src/testing/engine/expressions.js";
 
 const values: Record<string, unknown> = {
@@ -7,8 +7,8 @@ const values: Record<string, unknown> = {
 };
 const run = (template: unknown) => evaluate(template, (name) => values[name], "task-1");
 
-describe("expressions", () => {
-  it.each([
+describe("the expressions of the embedded Conductor", () => {
+  test.each([
     ["${workflow.input.x}", 1],
     ["${workflow.input.list}", [{ a: "A" }, { a: "B" }]],
     ["${workflow.input.list[0].a}", "A"],
@@ -24,7 +24,7 @@ describe("expressions", () => {
     expect(run(template)).toEqual(value);
   });
 
-  it.each([
+  test.each([
     "${workflow.input.none}",
     "${workflow.input.none.deeper}",
     "${nobody.output.x}",
@@ -37,40 +37,40 @@ describe("expressions", () => {
     expect(run(template)).toBeNull();
   });
 
-  it("writes values into a longer text as Java does", () => {
+  test("writes values into a longer text as Java does", () => {
     expect(run("x=${workflow.input.x}; ${task.output.nothing} ${task.output.nested}")).toBe(
       "x=1; null {deep=[1, [2, 3]]}",
     );
   });
 
-  it("takes $${ for an escape, once", () => {
+  test("takes $${ for an escape, once", () => {
     expect(run("$${workflow.input.x}")).toBe("${workflow.input.x}");
   });
 
-  it("builds a path from another expression", () => {
+  test("builds a path from another expression", () => {
     expect(run("${task.output.${workflow.input.key}}")).toBe("N");
   });
 
-  it("does not evaluate what an expression has brought in", () => {
+  test("does not evaluate what an expression has brought in", () => {
     expect(run("${workflow.input.text}")).toBe("${not.again}");
   });
 
-  it("goes through lists and objects and leaves the rest", () => {
+  test("goes through lists and objects and leaves the rest", () => {
     const template = { a: ["${workflow.input.x}", { b: "${task.output.name}" }], n: 5, t: true, z: null };
     expect(run(template)).toEqual({ a: [1, { b: "N" }], n: 5, t: true, z: null });
     expect(template.a[0]).toBe("${workflow.input.x}");
   });
 
-  it("leaves an expression without an end as it is", () => {
+  test("leaves an expression without an end as it is", () => {
     expect(run("${workflow.input.x")).toBe("${workflow.input.x");
   });
 
-  it("names what it cannot evaluate", () => {
+  test("names what it cannot evaluate", () => {
     const template = { a: "${t.output.list[*].x}", b: ["${t..x}", "${t.output.ok}"], c: "${t.output.min()}" };
     expect(unsupportedPaths(template)).toEqual(["t.output.list[*].x", "t..x", "t.output.min()"]);
   });
 
-  it("names what an input refers to", () => {
+  test("names what an input refers to", () => {
     const template = { a: "${first.output.x} and ${workflow.input.y}", b: ["${CPEWF_TASK_ID}", { c: "${second}" }] };
     expect(referencesIn(template).map(({ reference }) => reference)).toEqual(["first", "workflow", "second"]);
   });

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { TaskQueue } from "../../../src/testing/engine/queue.js";
 
-describe("a task queue", () => {
-  it("gives the higher priority first, then what has been visible longest", () => {
+describe("a task queue of the embedded Conductor", () => {
+  test("gives the higher priority first, then what has been visible longest", () => {
     const queue = new TaskQueue("q");
     queue.push("low", 1, 0, 10);
     queue.push("high", 5, 10, 10);
@@ -14,7 +14,7 @@ describe("a task queue", () => {
     expect(queue.pop(10, 50)).toEqual(["delayed"]);
   });
 
-  it("has one message for a task: pushing again moves it", () => {
+  test("has one message for a task: pushing again moves it", () => {
     const queue = new TaskQueue("q");
     queue.push("a", 0, 0, 0);
     queue.push("a", 0, 100, 0);
@@ -25,7 +25,7 @@ describe("a task queue", () => {
     expect(queue.size).toBe(0);
   });
 
-  it("agrees with a sorted list, whatever is pushed, removed and popped", () => {
+  test("agrees with a sorted list, whatever is pushed, removed and popped", () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant("push"), id: fc.nat(9), priority: fc.nat(2), delay: fc.nat(3) }),
       fc.record({ do: fc.constant("remove"), id: fc.nat(9) }),

@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Timeline } from "../../../src/testing/engine/timeline.js";
-import { HandClock } from "./hand-clock.js";
+import { HandClock } from "../../support/time/hand-clock.js";
 
-describe("the timeline", () => {
-  it("rings alarms when the clock gets there, in order", () => {
+describe("the timeline of the embedded Conductor", () => {
+  test("rings alarms when the clock gets there, in order", () => {
     const clock = new HandClock();
     const timeline = new Timeline(clock);
     const rung: string[] = [];
@@ -17,7 +17,7 @@ describe("the timeline", () => {
     expect(rung).toEqual(["a", "b", "c"]);
   });
 
-  it("advances: what falls due on the way happens at its own time, also what is set on the way", () => {
+  test("advances: what falls due on the way happens at its own time, also what is set on the way", () => {
     const timeline = new Timeline(new HandClock());
     const start = timeline.now();
     const rung: number[] = [];
@@ -32,7 +32,7 @@ describe("the timeline", () => {
     expect(timeline.now() - start).toBe(1000);
   });
 
-  it("rings what is set after it was advanced past the alarm that was armed", () => {
+  test("rings what is set after it was advanced past the alarm that was armed", () => {
     const clock = new HandClock();
     const timeline = new Timeline(clock);
     const rung: string[] = [];
@@ -43,7 +43,7 @@ describe("the timeline", () => {
     expect(rung).toEqual(["passed", "next"]);
   });
 
-  it("forgets cleared alarms, moves moved ones, and rings nothing after close", () => {
+  test("forgets cleared alarms, moves moved ones, and rings nothing after close", () => {
     const clock = new HandClock();
     const timeline = new Timeline(clock);
     const start = timeline.now();

@@ -1,11 +1,11 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ConfigurationError } from "../../../src/base/errors.js";
 import { defineWorker, isWorkerDefinition, WORKER_OPTION_NAMES } from "../../../src/worker/define-worker.js";
 
 const ctx = {} as never;
 
 describe("defineWorker", () => {
-  it("returns a frozen definition with its options", () => {
+  test("returns a frozen definition with its options", () => {
     const definition = defineWorker({
       taskDefName: "greet",
       concurrency: 3,
@@ -17,7 +17,7 @@ describe("defineWorker", () => {
     expect(Object.keys(definition).sort()).toEqual(["concurrency", "execute", "taskDefName"]);
   });
 
-  it("leaves what it was given alone, and does not see later changes of it", () => {
+  test("leaves what it was given alone, and does not see later changes of it", () => {
     const spec = { taskDefName: "greet", execute: () => 1 };
     const definition = defineWorker(spec);
     spec.taskDefName = "changed";
@@ -25,7 +25,7 @@ describe("defineWorker", () => {
     expect(isWorkerDefinition(spec)).toBe(false);
   });
 
-  it("takes an instance of a class: its methods, its this, its inherited options, not its fields", () => {
+  test("takes an instance of a class: its methods, its this, its inherited options, not its fields", () => {
     class Greeter {
       readonly taskDefName = "greet";
       readonly greeting = "Hello";
@@ -41,12 +41,12 @@ describe("defineWorker", () => {
     expect(Object.keys(definition).sort()).toEqual(["concurrency", "execute", "taskDefName"]);
   });
 
-  it("keeps an option that does not exist, to be refused at start", () => {
+  test("keeps an option that does not exist, to be refused at start", () => {
     const spec = { taskDefName: "greet", execute: () => 1, concurency: 3 };
     expect(defineWorker(spec)).toMatchObject({ concurency: 3 });
   });
 
-  it.each([
+  test.each([
     [undefined, 1],
     [null, 1],
     ["greet", 1],
@@ -70,7 +70,7 @@ describe("defineWorker", () => {
     }
   });
 
-  it("is recognised, in another copy as well", async () => {
+  test("is recognised, in another copy as well", async () => {
     const definition = defineWorker({ taskDefName: "greet", execute: () => 1 });
     vi.resetModules();
     const other = await import("../../../src/worker/define-worker.js");
@@ -79,11 +79,11 @@ describe("defineWorker", () => {
     expect(isWorkerDefinition(other.defineWorker({ taskDefName: "greet", execute: () => 1 }))).toBe(true);
   });
 
-  it.each([undefined, null, 5, "x", {}, { taskDefName: "a", execute() {} }, () => {}])("%o is none", (value) => {
+  test.each([undefined, null, 5, "x", {}, { taskDefName: "a", execute() {} }, () => {}])("%o is none", (value) => {
     expect(isWorkerDefinition(value)).toBe(false);
   });
 
-  it("has its names listed once", () => {
+  test("has its names listed once", () => {
     expect(new Set(WORKER_OPTION_NAMES).size).toBe(10);
   });
 });

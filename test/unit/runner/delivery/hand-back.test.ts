@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Reply } from "../../../../src/conductor/reply.js";
 import { inProgress } from "../../../../src/worker/in-progress.js";
-import { workerConfig } from "../../../support/runner-world.js";
 import {
   createScriptedWorld,
   drain,
@@ -13,7 +12,9 @@ import {
   record,
   refused,
   unreachable,
-} from "../support.js";
+  answered,
+} from "../../../support/unit/runner.js";
+import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** A world whose function gives its task back; the server's replies to that come one after the other, then all is well. */
 function createHandBackWorld(replies: readonly (Reply<true> & { kind: Exclude<Reply<true>["kind"], "answered"> })[]) {
@@ -40,198 +41,253 @@ function createHandBackWorld(replies: readonly (Reply<true> & { kind: Exclude<Re
   return { world, sent };
 }
 
-test("goes out once, with its output and delay", async () => {
-  const { world, sent } = createHandBackWorld([]);
-  await world.clock.advanceAsync(1_000);
-  expect(sent).toEqual(["update"]);
-  expect(world.server.updates).toMatchObject([
-    { status: "IN_PROGRESS", callbackAfterSeconds: 600, outputData: { page: 2 } },
-  ]);
-  expect(world.group.status).toMatchObject({ inFlight: 0, runners: [{ running: 0 }] });
-});
-
-describe("the fence", () => {
-  test.each([
-    ["a lost answer", lostAnswer()],
-    ["nonsense", nonsense()],
-    ["503", refused(503)],
-    ["500", refused(500, "boom")],
-  ])("after %s it is sent again only once the server shows the task as ours", async (_name, reply) => {
-    const { world, sent } = createHandBackWorld([reply]);
-    await world.clock.advanceAsync(10_000);
-    expect(sent).toEqual(["update", "get", "update"]);
-    expect(world.server.count("SCHEDULED")).toBe(1);
+describe("handing a task back", () => {
+  test("goes out once, with its output and delay", async () => {
+    const { world, sent } = createHandBackWorld([]);
+    await world.clock.advanceAsync(1_000);
+    expect(sent).toEqual(["update"]);
+    expect(world.server.updates).toMatchObject([
+      { status: "IN_PROGRESS", callbackAfterSeconds: 600, outputData: { page: 2 } },
+    ]);
+    expect(world.group.status).toMatchObject({ inFlight: 0, runners: [{ running: 0 }] });
   });
 
-  test.each([
-    ["a refused connection", unreachable()],
-    ["429", refused(429)],
-    ["401", refused(401)],
-    ["a proxy's 404", refused(404)],
-    ["a maintenance page's 405", refused(405)],
-  ])("after %s it was not applied and is sent again", async (_name, reply) => {
-    const { world, sent } = createHandBackWorld([reply]);
-    await world.clock.advanceAsync(10_000);
-    expect(sent).toEqual(["update", "update"]);
-    expect(world.server.count("SCHEDULED")).toBe(1);
+  describe("the fence", () => {
+    test.each([
+      ["a lost answer", lostAnswer()],
+      ["nonsense", nonsense()],
+      ["503", refused(503)],
+      ["500", refused(500, "boom")],
+    ])("after %s it is sent again only once the server shows the task as ours", async (_name, reply) => {
+      const { world, sent } = createHandBackWorld([reply]);
+      await world.clock.advanceAsync(10_000);
+      expect(sent).toEqual(["update", "get", "update"]);
+      expect(world.server.count("SCHEDULED")).toBe(1);
+    });
+
+    test.each([
+      ["a refused connection", unreachable()],
+      ["429", refused(429)],
+      ["401", refused(401)],
+      ["a proxy's 404", refused(404)],
+      ["a maintenance page's 405", refused(405)],
+    ])("after %s it was not applied and is sent again", async (_name, reply) => {
+      const { world, sent } = createHandBackWorld([reply]);
+      await world.clock.advanceAsync(10_000);
+      expect(sent).toEqual(["update", "update"]);
+      expect(world.server.count("SCHEDULED")).toBe(1);
+    });
+
+    test.each([
+      ["is in the queue again", (known: { status: string }) => (known.status = "SCHEDULED")],
+      ["has ended", (known: { status: string }) => (known.status = "COMPLETED")],
+      ["is somebody else's", (known: { task: { workerId?: string } }) => (known.task.workerId = "other")],
+      ["was handed out again", (known: { task: { pollCount: number } }) => (known.task.pollCount += 1)],
+    ])("it is not sent again when the task %s", async (_name, change) => {
+      const { world, sent } = createHandBackWorld([lostAnswer()]);
+      await world.clock.advanceAsync(5);
+      const known = world.server.tasks.get("a")!;
+      known.visibleAt = Infinity;
+      change(known);
+      await world.clock.advanceAsync(30_000);
+      expect(sent).toEqual(["update", "get"]);
+      expect(world.group.status.inFlight).toBe(0);
+    });
+
+    test("a look that fails is repeated before anything is sent", async () => {
+      const { world, sent } = createHandBackWorld([lostAnswer()]);
+      let looks = 0;
+      world.server.fate = (request) => (request === "get" && ++looks <= 2 ? "lostAnswer" : "ok");
+      await world.clock.advanceAsync(20_000);
+      expect(sent).toEqual(["update", "get", "get", "get", "update"]);
+    });
   });
 
-  test.each([
-    ["is in the queue again", (known: { status: string }) => (known.status = "SCHEDULED")],
-    ["has ended", (known: { status: string }) => (known.status = "COMPLETED")],
-    ["is somebody else's", (known: { task: { workerId?: string } }) => (known.task.workerId = "other")],
-    ["was handed out again", (known: { task: { pollCount: number } }) => (known.task.pollCount += 1)],
-  ])("it is not sent again when the task %s", async (_name, change) => {
-    const { world, sent } = createHandBackWorld([lostAnswer()]);
-    await world.clock.advanceAsync(5);
-    const known = world.server.tasks.get("a")!;
-    known.visibleAt = Infinity;
-    change(known);
-    await world.clock.advanceAsync(30_000);
-    expect(sent).toEqual(["update", "get"]);
+  test("a task that the server does not know any more is moot, without a word of having been handed back", async () => {
+    const { world, sent } = createHandBackWorld([refused(404, "No such task found by id: a")]);
+    const undeliverable = record(world, "taskUndeliverable");
+    const handedBack = record(world, "taskHandedBack");
+    const moot = record(world, "taskMoot");
+    await world.clock.advanceAsync(5_000);
+    expect(sent).toEqual(["update"]);
+    expect(handedBack).toEqual([]);
+    expect(moot).toMatchObject([{ taskId: "a" }]);
+    expect(undeliverable).toEqual([]);
     expect(world.group.status.inFlight).toBe(0);
   });
 
-  test("a look that fails is repeated before anything is sent", async () => {
-    const { world, sent } = createHandBackWorld([lostAnswer()]);
-    let looks = 0;
-    world.server.fate = (request) => (request === "get" && ++looks <= 2 ? "lostAnswer" : "ok");
-    await world.clock.advanceAsync(20_000);
-    expect(sent).toEqual(["update", "get", "get", "get", "update"]);
+  test("waits for a server that is away as long as the task is ours; the slot was free long before", async () => {
+    const output = { page: 7 };
+    const world = createScriptedWorld(
+      [workerConfig("t", () => inProgress({ callbackAfterSeconds: 0, output }))],
+      () => ({
+        update: async () => {
+          await world.sleep(1);
+          return unreachable();
+        },
+      }),
+    );
+    const undeliverable = record(world, "taskUndeliverable");
+    world.group.start();
+    world.server.push("a", "t", { responseTimeoutSeconds: 300 });
+    await world.clock.advanceAsync(1_000);
+    expect(world.group.status).toMatchObject({ inFlight: 1, runners: [{ running: 0 }] });
+    await world.clock.advanceAsync(297_000);
+    expect(undeliverable).toEqual([]);
+    await world.clock.advanceAsync(5_000);
+    expect(undeliverable).toMatchObject([{ taskId: "a", result: { status: "IN_PROGRESS", outputData: output } }]);
+    expect(world.group.status.inFlight).toBe(0);
   });
-});
 
-test("a task that the server does not know any more is moot, without a word of having been handed back", async () => {
-  const { world, sent } = createHandBackWorld([refused(404, "No such task found by id: a")]);
-  const undeliverable = record(world, "taskUndeliverable");
-  const handedBack = record(world, "taskHandedBack");
-  const moot = record(world, "taskMoot");
-  await world.clock.advanceAsync(5_000);
-  expect(sent).toEqual(["update"]);
-  expect(handedBack).toEqual([]);
-  expect(moot).toMatchObject([{ taskId: "a" }]);
-  expect(undeliverable).toEqual([]);
-  expect(world.group.status.inFlight).toBe(0);
-});
+  test("that takes longer than a request may is given more time", async () => {
+    const deadlines: number[] = [];
+    const world = createScriptedWorld(
+      [workerConfig("t", () => inProgress({ callbackAfterSeconds: 3600 }))],
+      (model) => ({
+        update: async (taskId, body, deadlineMs = 10_000) => {
+          deadlines.push(deadlineMs);
+          await world.sleep(Math.min(deadlineMs, 30_000));
+          return deadlineMs >= 30_000 ? model.update(taskId, body) : failed("maybeApplied", "DEADLINE_EXCEEDED");
+        },
+      }),
+      { maxRequestMs: 90_000 },
+    );
+    const undeliverable = record(world, "taskUndeliverable");
+    world.group.start();
+    world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
+    await world.clock.advanceAsync(300_000);
+    expect([deadlines[0], deadlines.at(-1)]).toEqual([10_000, 40_000]);
+    expect(undeliverable).toEqual([]);
+    expect(world.group.status.inFlight).toBe(0);
+  });
 
-test("waits for a server that is away as long as the task is ours; the slot was free long before", async () => {
-  const output = { page: 7 };
-  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0, output }))], () => ({
-    update: async () => {
-      await world.sleep(1);
-      return unreachable();
-    },
-  }));
-  const undeliverable = record(world, "taskUndeliverable");
-  world.group.start();
-  world.server.push("a", "t", { responseTimeoutSeconds: 300 });
-  await world.clock.advanceAsync(1_000);
-  expect(world.group.status).toMatchObject({ inFlight: 1, runners: [{ running: 0 }] });
-  await world.clock.advanceAsync(297_000);
-  expect(undeliverable).toEqual([]);
-  await world.clock.advanceAsync(5_000);
-  expect(undeliverable).toMatchObject([{ taskId: "a", result: { status: "IN_PROGRESS", outputData: output } }]);
-  expect(world.group.status.inFlight).toBe(0);
-});
-
-test("that takes longer than a request may is given more time", async () => {
-  const deadlines: number[] = [];
-  const world = createScriptedWorld(
-    [workerConfig("t", () => inProgress({ callbackAfterSeconds: 3600 }))],
-    (model) => ({
-      update: async (taskId, body, deadlineMs = 10_000) => {
-        deadlines.push(deadlineMs);
-        await world.sleep(Math.min(deadlineMs, 30_000));
-        return deadlineMs >= 30_000 ? model.update(taskId, body) : failed("maybeApplied", "DEADLINE_EXCEEDED");
+  test("is given up after a minute by a server that is there and does not take it", async () => {
+    const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0 }))], () => ({
+      update: async () => {
+        await world.sleep(1);
+        return refused(403, "no access");
       },
-    }),
-    { maxRequestMs: 90_000 },
-  );
-  const undeliverable = record(world, "taskUndeliverable");
-  world.group.start();
-  world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
-  await world.clock.advanceAsync(300_000);
-  expect([deadlines[0], deadlines.at(-1)]).toEqual([10_000, 40_000]);
-  expect(undeliverable).toEqual([]);
-  expect(world.group.status.inFlight).toBe(0);
-});
+    }));
+    const undeliverable = record(world, "taskUndeliverable");
+    world.group.start();
+    world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
+    await world.clock.advanceAsync(59_000);
+    expect(undeliverable).toEqual([]);
+    await world.clock.advanceAsync(4_000);
+    expect(undeliverable).toMatchObject([{ taskId: "a" }]);
+  });
 
-test("is given up after a minute by a server that is there and does not take it", async () => {
-  const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 0 }))], () => ({
-    update: async () => {
-      await world.sleep(1);
-      return refused(403, "no access");
-    },
-  }));
-  const undeliverable = record(world, "taskUndeliverable");
-  world.group.start();
-  world.server.push("a", "t", { responseTimeoutSeconds: 3600 });
-  await world.clock.advanceAsync(59_000);
-  expect(undeliverable).toEqual([]);
-  await world.clock.advanceAsync(4_000);
-  expect(undeliverable).toMatchObject([{ taskId: "a" }]);
-});
+  test("gets through when the server was away for minutes, after a look", async () => {
+    const { world, sent } = createHandBackWorld([]);
+    let isAway = true;
+    world.server.fate = (request) => (isAway && request !== "poll" ? "notSent" : "ok");
+    await world.clock.advanceAsync(180_000);
+    expect(world.group.status.inFlight).toBe(1);
+    isAway = false;
+    sent.length = 0;
+    await world.clock.advanceAsync(5_000);
+    expect(sent).toEqual(["get", "update"]);
+    expect(world.server.updates).toMatchObject([{ callbackAfterSeconds: 600, outputData: { page: 2 } }]);
+    expect(world.group.status.inFlight).toBe(0);
+  });
 
-test("gets through when the server was away for minutes, after a look", async () => {
-  const { world, sent } = createHandBackWorld([]);
-  let isAway = true;
-  world.server.fate = (request) => (isAway && request !== "poll" ? "notSent" : "ok");
-  await world.clock.advanceAsync(180_000);
-  expect(world.group.status.inFlight).toBe(1);
-  isAway = false;
-  sent.length = 0;
-  await world.clock.advanceAsync(5_000);
-  expect(sent).toEqual(["get", "update"]);
-  expect(world.server.updates).toMatchObject([{ callbackAfterSeconds: 600, outputData: { page: 2 } }]);
-  expect(world.group.status.inFlight).toBe(0);
-});
+  test("stopping ends its waiting", async () => {
+    const { world } = createHandBackWorld([]);
+    world.server.fate = (request) => (request === "update" ? "notSent" : "ok");
+    const undeliverable = record(world, "taskUndeliverable");
+    await world.clock.advanceAsync(2_000);
+    expect(world.group.status.inFlight).toBe(1);
+    const { tookMs, leftInFlight } = await drain(world, 1_000);
+    expect(tookMs).toBeLessThan(6_000);
+    expect(leftInFlight).toBe(0);
+    expect(undeliverable).toMatchObject([{ taskId: "a" }]);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
 
-test("stopping ends its waiting", async () => {
-  const { world } = createHandBackWorld([]);
-  world.server.fate = (request) => (request === "update" ? "notSent" : "ok");
-  const undeliverable = record(world, "taskUndeliverable");
-  await world.clock.advanceAsync(2_000);
-  expect(world.group.status.inFlight).toBe(1);
-  const { tookMs, leftInFlight } = await drain(world, 1_000);
-  expect(tookMs).toBeLessThan(6_000);
-  expect(leftInFlight).toBe(0);
-  expect(undeliverable).toMatchObject([{ taskId: "a" }]);
-  expect(world.clock.pendingTimers).toBe(0);
-});
-
-test("a task that is polled again while its hand-back is unacknowledged runs again, and is not handed back twice", async () => {
-  const calls: string[] = [];
-  let polls = 0;
-  const world = createScriptedWorld(
-    [
-      workerConfig("t", (_input, ctx) => {
+  test("a task that is polled again while its hand-back is unacknowledged runs again, and is not handed back twice", async () => {
+    const calls: string[] = [];
+    let polls = 0;
+    const world = createScriptedWorld(
+      [
+        workerConfig("t", (_input, ctx) => {
         calls.push(`run ${ctx.pollCount}`);
         return ctx.pollCount === 1 ? inProgress({ callbackAfterSeconds: 0 }) : {};
       }, { concurrency: 2 }), // prettier-ignore
-    ],
-    () => ({
+      ],
+      () => ({
+        pollBatch: async () => {
+          polls += 1;
+          await world.sleep(10);
+          const found = polls <= 2 ? [handOut({ taskId: "a", pollCount: polls })] : [];
+          if (polls > 2) await world.sleep(1_000);
+          return { kind: "answered", value: { handOuts: found, malformed: 0 } };
+        },
+        update: async (_taskId, body) => {
+          const { status } = parse(body);
+          calls.push(status);
+          // The hand-back's answer is on its way for long.
+          await world.sleep(status === "IN_PROGRESS" ? 500 : 5);
+          return { kind: "answered", value: true };
+        },
+        updateV2: async (body) => {
+          calls.push(parse(body).status);
+          return { kind: "answered", value: null };
+        },
+      }),
+    );
+    world.group.start();
+    await world.clock.advanceAsync(3_000);
+    expect(calls).toEqual(["run 1", "IN_PROGRESS", "run 2", "COMPLETED"]);
+    expect(world.group.status.inFlight).toBe(0);
+  });
+
+  test("a hand-back is tried again after a 404 that is not Conductor's", async () => {
+    let refusals = 0;
+    const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 60 }))], (model) => ({
+      update: (taskId, body) => (refusals++ === 0 ? Promise.resolve(refused(404)) : model.update(taskId, body)),
+    }));
+    world.group.start();
+    world.server.push("a", "t");
+    await world.clock.advanceAsync(10_000);
+    expect(world.server.count("SCHEDULED")).toBe(1);
+  });
+
+  test("a hand-out that came twice in one answer is handed back once", async () => {
+    const updates: string[] = [];
+    let polls = 0;
+    const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
       pollBatch: async () => {
         polls += 1;
-        await world.sleep(10);
-        const found = polls <= 2 ? [handOut({ taskId: "a", pollCount: polls })] : [];
-        if (polls > 2) await world.sleep(1_000);
-        return { kind: "answered", value: { handOuts: found, malformed: 0 } };
+        await world.sleep(1_000);
+        const one = handOut({ taskId: "a" });
+        return answered({ handOuts: polls === 1 ? [one, structuredClone(one)] : [], malformed: 0 });
       },
-      update: async (_taskId, body) => {
-        const { status } = parse(body);
-        calls.push(status);
-        // The hand-back's answer is on its way for long.
-        await world.sleep(status === "IN_PROGRESS" ? 500 : 5);
-        return { kind: "answered", value: true };
+      update: async (taskId) => {
+        updates.push(taskId);
+        await world.sleep(5);
+        return answered<true>(true);
       },
-      updateV2: async (body) => {
-        calls.push(parse(body).status);
-        return { kind: "answered", value: null };
+    }));
+    world.group.start();
+    await world.clock.advanceAsync(500);
+    world.group.runners[0]!.pause();
+    await world.clock.advanceAsync(5_000);
+    expect(updates).toEqual(["a"]);
+  });
+
+  test("a hand-back that the server refuses for good is not repeated for a minute, and the task does not stay open", async () => {
+    let sent = 0;
+    const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 60 }))], (model) => ({
+      update: async (taskId, body) => {
+        sent += 1;
+        await world.sleep(1);
+        return parse(body).status === "IN_PROGRESS" ? refused(400, "no") : model.update(taskId, body);
       },
-    }),
-  );
-  world.group.start();
-  await world.clock.advanceAsync(3_000);
-  expect(calls).toEqual(["run 1", "IN_PROGRESS", "run 2", "COMPLETED"]);
-  expect(world.group.status.inFlight).toBe(0);
+    }));
+    world.group.start();
+    world.server.push("a", "t");
+    await world.clock.advanceAsync(70_000);
+    expect(sent).toBeLessThanOrEqual(2);
+    expect(world.server.count("FAILED_WITH_TERMINAL_ERROR")).toBe(1);
+  });
 });

@@ -12,7 +12,7 @@ import {
   type ResultMeta,
 } from "../../../../src/runner/journal/format.js";
 import { scan } from "../../../../src/runner/journal/scan.js";
-import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "./support.js";
+import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "../../../support/unit/journal.js";
 
 const output = fc.jsonValue({ maxDepth: 1, noUnicodeString: false });
 const operation = fc.oneof(
@@ -20,7 +20,7 @@ const operation = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant("put" as const), output, taskId: fc.string({ unit: "binary" }) }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("strike" as const), n: fc.integer({ min: 1, max: 12 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("settle" as const), n: fc.integer({ min: 1, max: 12 }) }) },
 );
 
 /** A file as a sequence of lines, and what has to be found after each of them. */
@@ -29,7 +29,7 @@ function play(operations: readonly fc.Arbitrary<never>[] | readonly unknown[]) {
   const live = new Map<number, { taskId: string; body: string }>();
   const states = [new Map(live)];
   let n = 0;
-  for (const each of operations as { kind: "put" | "strike"; output?: unknown; taskId?: string; n?: number }[]) {
+  for (const each of operations as { kind: "put" | "settle"; output?: unknown; taskId?: string; n?: number }[]) {
     if (each.kind === "put") {
       n += 1;
       const taskId = each.taskId ?? "";
@@ -59,108 +59,110 @@ function found(bytes: Buffer) {
   return results;
 }
 
-describe("a journal", () => {
-  test("is read as it was written, each body to the byte", () => {
-    fc.assert(
-      fc.property(fc.array(operation, { maxLength: 20 }), (operations) => {
-        const { lines, states } = play(operations);
-        expect(found(Buffer.concat(lines))).toEqual(states.at(-1));
-      }),
-    );
-  });
-
-  test("cut off at any byte gives every result that was written whole before the cut, and nothing else", () => {
-    fc.assert(
-      fc.property(fc.array(operation, { minLength: 1, maxLength: 4 }), (operations) => {
-        const { lines, states } = play(operations);
-        const bytes = Buffer.concat(lines);
-        const ends: number[] = [];
-        for (const line of lines) ends.push((ends.at(-1) ?? 0) + line.length);
-        for (let cut = 0; cut <= bytes.length; cut += 1) {
-          // A line is whole also without its line break.
-          const whole = ends.filter((end) => end - 1 <= cut).length;
-          expect(found(bytes.subarray(0, cut)), `cut at ${cut}`).toEqual(whole === 0 ? new Map() : states[whole - 1]);
-        }
-      }),
-      { numRuns: 8 },
-    );
-  });
-
-  test("with damage in it gives every result whose own line is whole, and invents nothing", () => {
-    const damage = fc.record({ at: fc.nat(), bytes: fc.uint8Array({ minLength: 1, maxLength: 20 }) });
-    fc.assert(
-      fc.property(
-        fc.array(fc.json(), { minLength: 1, maxLength: 8 }),
-        fc.array(damage, { minLength: 1, maxLength: 3 }),
-        (bodies, damages) => {
-          const lines = [encodeHeader(headerOf()), ...bodies.map((body, i) => resultLine(metaOf(i + 1), body))];
-          const original = Buffer.concat(lines);
-          const bytes = Buffer.from(original);
-          for (const { at, bytes: wrong } of damages) Buffer.from(wrong).copy(bytes, at % bytes.length);
-          const results = found(bytes);
-          let offset = lines[0]!.length;
-          for (const [i, body] of bodies.entries()) {
-            const end = offset + lines[i + 1]!.length;
-            // A break that was lost before or after it takes the line with it.
-            const isWhole = original.subarray(offset - 1, end).equals(bytes.subarray(offset - 1, end));
-            if (isWhole) expect(results.get(i + 1)).toEqual({ taskId: `task-${i + 1}`, body });
-            offset = end;
-          }
-          for (const [n, { body }] of results) expect(body).toBe(bodies[n - 1]);
-        },
-      ),
-      { numRuns: 500 },
-    );
-  });
-
-  test("tells how many lines are damaged", () => {
-    const bytes = journalBytes(headerOf(), 3);
-    const second = bytes.indexOf("task-2");
-    bytes[second] = 0x58;
-    expect(scanBytes(bytes)).toMatchObject({ damagedLines: 1 });
-    expect(liveTasks(bytes)).toEqual(["task-1", "task-3"]);
-    expect(scanBytes(bytes.subarray(0, -1)).damagedLines).toBe(1);
-    expect(scanBytes(bytes.subarray(0, -2)).damagedLines).toBe(2);
-  });
-
-  test("with results larger than what is read at once", () => {
-    const big = JSON.stringify({ text: "ä".repeat(700_000) });
-    const bytes = Buffer.concat([encodeHeader(headerOf()), resultLine(metaOf(1), big), resultLine(metaOf(2), "{}")]);
-    expect([...found(bytes).values()].map(({ body }) => body)).toEqual([big, "{}"]);
-  });
-
-  test("with a line longer than there are: what comes after it is found", () => {
-    const tail = Buffer.concat([Buffer.from("\n"), resultLine(metaOf(1), "{}")]);
-    const total = MAX_LINE_BYTES + 10;
-    const result = scan((buffer, position) => {
-      if (position >= total) return tail.copy(buffer, 0, position - total);
-      return (
-        buffer.fill(0x78, 0, Math.min(buffer.length, total - position)) && Math.min(buffer.length, total - position)
+describe("the format of a journal", () => {
+  describe("a journal", () => {
+    test("is read as it was written, each body to the byte", () => {
+      fc.assert(
+        fc.property(fc.array(operation, { maxLength: 20 }), (operations) => {
+          const { lines, states } = play(operations);
+          expect(found(Buffer.concat(lines))).toEqual(states.at(-1));
+        }),
       );
     });
-    expect(result).toMatchObject({ damagedLines: 1 });
-    expect([...result.live.keys()]).toEqual([1]);
+
+    test("cut off at any byte gives every result that was written whole before the cut, and nothing else", () => {
+      fc.assert(
+        fc.property(fc.array(operation, { minLength: 1, maxLength: 4 }), (operations) => {
+          const { lines, states } = play(operations);
+          const bytes = Buffer.concat(lines);
+          const ends: number[] = [];
+          for (const line of lines) ends.push((ends.at(-1) ?? 0) + line.length);
+          for (let cut = 0; cut <= bytes.length; cut += 1) {
+            // A line is whole also without its line break.
+            const whole = ends.filter((end) => end - 1 <= cut).length;
+            expect(found(bytes.subarray(0, cut)), `cut at ${cut}`).toEqual(whole === 0 ? new Map() : states[whole - 1]);
+          }
+        }),
+        { numRuns: 8 },
+      );
+    });
+
+    test("with damage in it gives every result whose own line is whole, and invents nothing", () => {
+      const damage = fc.record({ at: fc.nat(), bytes: fc.uint8Array({ minLength: 1, maxLength: 20 }) });
+      fc.assert(
+        fc.property(
+          fc.array(fc.json(), { minLength: 1, maxLength: 8 }),
+          fc.array(damage, { minLength: 1, maxLength: 3 }),
+          (bodies, damages) => {
+            const lines = [encodeHeader(headerOf()), ...bodies.map((body, i) => resultLine(metaOf(i + 1), body))];
+            const original = Buffer.concat(lines);
+            const bytes = Buffer.from(original);
+            for (const { at, bytes: wrong } of damages) Buffer.from(wrong).copy(bytes, at % bytes.length);
+            const results = found(bytes);
+            let offset = lines[0]!.length;
+            for (const [i, body] of bodies.entries()) {
+              const end = offset + lines[i + 1]!.length;
+              // A break that was lost before or after it takes the line with it.
+              const isWhole = original.subarray(offset - 1, end).equals(bytes.subarray(offset - 1, end));
+              if (isWhole) expect(results.get(i + 1)).toEqual({ taskId: `task-${i + 1}`, body });
+              offset = end;
+            }
+            for (const [n, { body }] of results) expect(body).toBe(bodies[n - 1]);
+          },
+        ),
+        { numRuns: 500 },
+      );
+    });
+
+    test("tells how many lines are damaged", () => {
+      const bytes = journalBytes(headerOf(), 3);
+      const second = bytes.indexOf("task-2");
+      bytes[second] = 0x58;
+      expect(scanBytes(bytes)).toMatchObject({ damagedLines: 1 });
+      expect(liveTasks(bytes)).toEqual(["task-1", "task-3"]);
+      expect(scanBytes(bytes.subarray(0, -1)).damagedLines).toBe(1);
+      expect(scanBytes(bytes.subarray(0, -2)).damagedLines).toBe(2);
+    });
+
+    test("with results larger than what is read at once", () => {
+      const big = JSON.stringify({ text: "ä".repeat(700_000) });
+      const bytes = Buffer.concat([encodeHeader(headerOf()), resultLine(metaOf(1), big), resultLine(metaOf(2), "{}")]);
+      expect([...found(bytes).values()].map(({ body }) => body)).toEqual([big, "{}"]);
+    });
+
+    test("with a line longer than there are: what comes after it is found", () => {
+      const tail = Buffer.concat([Buffer.from("\n"), resultLine(metaOf(1), "{}")]);
+      const total = MAX_LINE_BYTES + 10;
+      const result = scan((buffer, position) => {
+        if (position >= total) return tail.copy(buffer, 0, position - total);
+        return (
+          buffer.fill(0x78, 0, Math.min(buffer.length, total - position)) && Math.min(buffer.length, total - position)
+        );
+      });
+      expect(result).toMatchObject({ damagedLines: 1 });
+      expect([...result.live.keys()]).toEqual([1]);
+    });
   });
-});
 
-test("a result's line has what it belongs to, and the body verbatim", () => {
-  const line = resultLine(metaOf(7), `{"a":"tab\\tbreak\\n"}`);
-  expect(line.toString()).toMatch(/^p \d+ [0-9a-f]{8} \{"n":7,.*\}\t\{"a":"tab\\tbreak\\n"\}\n$/);
-  expect(decodeMeta(decodeLine(line.subarray(0, -1))!.payload)).toEqual(metaOf(7));
-});
+  test("a result's line has what it belongs to, and the body verbatim", () => {
+    const line = resultLine(metaOf(7), `{"a":"tab\\tbreak\\n"}`);
+    expect(line.toString()).toMatch(/^p \d+ [0-9a-f]{8} \{"n":7,.*\}\t\{"a":"tab\\tbreak\\n"\}\n$/);
+    expect(decodeMeta(decodeLine(line.subarray(0, -1))!.payload)).toEqual(metaOf(7));
+  });
 
-test.each([
-  ["another kind", "x 0 00000000 "],
-  ["no length", "p"],
-  ["a wrong length", encodeLine("s", "12").toString().trimEnd().replace("s 2", "s 3")],
-  [
-    "a wrong sum",
-    encodeLine("s", "12")
-      .toString()
-      .trimEnd()
-      .replace(/ [0-9a-f]{8} /, " 00000000 "),
-  ],
-  ["another kind's sum", encodeLine("s", "12").toString().trimEnd().replace("s", "p")],
-])("a line with %s is none", (_what, line) => {
-  expect(decodeLine(Buffer.from(line))).toBeUndefined();
+  test.each([
+    ["another kind", "x 0 00000000 "],
+    ["no length", "p"],
+    ["a wrong length", encodeLine("s", "12").toString().trimEnd().replace("s 2", "s 3")],
+    [
+      "a wrong sum",
+      encodeLine("s", "12")
+        .toString()
+        .trimEnd()
+        .replace(/ [0-9a-f]{8} /, " 00000000 "),
+    ],
+    ["another kind's sum", encodeLine("s", "12").toString().trimEnd().replace("s", "p")],
+  ])("a line with %s is none", (_what, line) => {
+    expect(decodeLine(Buffer.from(line))).toBeUndefined();
+  });
 });

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { obeySignals } from "../../../../src/supervisor/primary/signals.js";
-import { FakeClock } from "../../../support/fake-clock.js";
+import { FakeClock } from "../../../support/time/fake-clock.js";
 
 let clock: FakeClock;
 let orders: string[];
@@ -11,38 +11,40 @@ const listen = (isTerminal = false) => {
 };
 const signal = (name: NodeJS.Signals) => process.emit(name, name);
 
-beforeEach(() => {
-  clock = new FakeClock({ startMs: 50 });
-  orders = [];
-});
-afterEach(() => {
-  deafen();
-});
+describe("the signals to the supervisor", () => {
+  beforeEach(() => {
+    clock = new FakeClock({ startMs: 50 });
+    orders = [];
+  });
+  afterEach(() => {
+    deafen();
+  });
 
-test("the first stops, one within two seconds is the same, a later one cuts short", () => {
-  listen();
-  signal("SIGINT");
-  clock.advance(1_999);
-  signal("SIGTERM");
-  expect(orders).toEqual(["stop"]);
-  clock.advance(1);
-  signal("SIGTERM");
-  expect(orders).toEqual(["stop", "hurry"]);
-});
+  test("the first stops, one within two seconds is the same, a later one cuts short", () => {
+    listen();
+    signal("SIGINT");
+    clock.advance(1_999);
+    signal("SIGTERM");
+    expect(orders).toEqual(["stop"]);
+    clock.advance(1);
+    signal("SIGTERM");
+    expect(orders).toEqual(["stop", "hurry"]);
+  });
 
-test("SIGHUP rolls; in a terminal it says that the terminal was closed", () => {
-  listen();
-  signal("SIGHUP");
-  deafen();
-  listen(true);
-  signal("SIGHUP");
-  expect(orders).toEqual(["roll", "stop"]);
-});
+  test("SIGHUP rolls; in a terminal it says that the terminal was closed", () => {
+    listen();
+    signal("SIGHUP");
+    deafen();
+    listen(true);
+    signal("SIGHUP");
+    expect(orders).toEqual(["roll", "stop"]);
+  });
 
-test("afterwards signals are nobody's", () => {
-  const before = process.listenerCount("SIGTERM");
-  listen();
-  expect(process.listenerCount("SIGTERM")).toBe(before + 1);
-  deafen();
-  expect(process.listenerCount("SIGTERM")).toBe(before);
+  test("afterwards signals are nobody's", () => {
+    const before = process.listenerCount("SIGTERM");
+    listen();
+    expect(process.listenerCount("SIGTERM")).toBe(before + 1);
+    deafen();
+    expect(process.listenerCount("SIGTERM")).toBe(before);
+  });
 });
