@@ -4,6 +4,8 @@ import type { Sourced } from "./types.js";
 /** Where Conductor listens when it was started as its own documentation says. */
 export const DEFAULT_SERVER_URL = "http://localhost:8080/api";
 
+export const SERVER_URL_VARIABLE = "CONDUCTOR_SERVER_URL";
+
 /** A URL that was read, or what is wrong with it. */
 export type ParsedServerUrl = { readonly url: string } | { readonly problem: string };
 
@@ -59,11 +61,11 @@ export function resolveServerUrl(code: unknown, env: Env, problems: Set<string>)
   const option = "option serverUrl";
   const found = find(
     serverUrlText,
-    { env, variables: ["CONDUCTOR_SERVER_URL"], option, code, fallback: DEFAULT_SERVER_URL },
+    { env, variables: [SERVER_URL_VARIABLE], option, code, fallback: DEFAULT_SERVER_URL },
     problems,
   );
   const parsed = parseServerUrl(found.value);
   if ("url" in parsed) return { value: parsed.url, source: found.source };
-  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
+  problems.add(`${found.source === "code" ? option : `environment variable ${SERVER_URL_VARIABLE}`} ${parsed.problem}`);
   return { value: DEFAULT_SERVER_URL, source: found.source };
 }

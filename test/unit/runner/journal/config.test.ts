@@ -2,13 +2,12 @@ import { expect, test } from "vitest";
 import { problemsWith, resolve } from "../../config/support.js";
 
 test("none by default", () => {
-  expect(resolve()).toMatchObject({ journal: undefined, sources: { journal: "default" } });
+  expect(resolve()).toMatchObject({ journal: undefined });
 });
 
 test("a folder, and without fsync unless asked for", () => {
   expect(resolve({ journal: { dir: "/j" } })).toMatchObject({
     journal: { dir: "/j", fsync: false },
-    sources: { journal: "code" },
   });
   expect(resolve({ journal: { dir: "/j", fsync: true } }).journal).toEqual({ dir: "/j", fsync: true });
 });
