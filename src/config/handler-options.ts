@@ -8,7 +8,7 @@ import { resolveJournal } from "./resolve-journal.js";
 import { resolveServerUrl, SERVER_URL_VARIABLE } from "./server-url.js";
 import type { TaskHandlerOptions } from "./types.js";
 
-/** Where that is now: a function may change the working directory. */
+/** A path, made absolute when the options are read: a function may change the working directory later. */
 const absolutePath: Kind<string> = {
   ...text,
   fromCode: (value) => (typeof value === "string" ? path.resolve(value.trim()) : undefined),
@@ -29,7 +29,7 @@ export const HANDLER_OPTIONS = {
     read: ({ code, env }, problems) => resolveAuth(code, env, problems),
     show: (credentials) => (credentials === undefined ? "none" : "key"),
   } satisfies Option<ReturnType<typeof resolveAuth>["value"]>,
-  /** They are resolved one by one, by `resolveWorker`. */
+  /** Workers are resolved one by one, by `resolveWorker`. */
   workers: asGiven<unknown>(() => undefined),
   requestTimeoutMs: setting(integer(100, 600_000, " (ms)"), {
     variables: ["CONDUCTOR_REQUEST_TIMEOUT_MS"],

@@ -8,7 +8,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
 export interface Kind<T> {
   /** Goes after "must be". */
   readonly expected: string;
-  /** The same for a value in code, where that is less. */
+  /** What goes there for a value in code, where fewer forms are taken. */
   readonly expectedInCode?: string;
   /** The value may hold a secret: a message names its type only. */
   readonly concealed?: true;

@@ -9,7 +9,7 @@ export interface WorkerGiven extends Given {
   readonly taskDefName: string;
 }
 
-/** What the server keeps itself; a definition that was copied from it has them. */
+/** Fields that the server keeps itself; a definition that was copied from it has them. */
 const KEPT_BY_THE_SERVER = ["createTime", "updateTime", "createdBy", "updatedBy"];
 
 /**

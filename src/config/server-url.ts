@@ -37,7 +37,7 @@ export function parseServerUrl(given: string): ParsedServerUrl {
   return { url: url.origin + (path.endsWith("/api") ? path : `${path}/api`) };
 }
 
-/** The kind of value that `serverUrl` is; {@link parseServerUrl} says more about what is wrong. */
+/** The kind of value that `serverUrl` is: any text, for {@link parseServerUrl} says more about what is wrong. */
 export const serverUrlText: Kind<string> = {
   expected: `an address such as ${DEFAULT_SERVER_URL}, as a string`,
   concealed: true,
@@ -56,7 +56,7 @@ function missingScheme(given: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? "" : ": it must begin with http:// or https://";
 }
 
-/** The address that is meant, in the form of {@link parseServerUrl}. Where it is wrong: the default, and what is wrong. */
+/** Finds the server's address, in the form of {@link parseServerUrl}. The default stands in for one that is wrong. */
 export function resolveServerUrl(code: unknown, env: Env, problems: Set<string>): Sourced<string> {
   const option = "option serverUrl";
   const found = find(

@@ -43,14 +43,13 @@ export interface TaskHandlerOptions {
   /** What to run. At least one; a task type (in one domain) once. */
   workers: readonly (WorkerDefinition | ConductorWorker)[];
   /**
-   * The time the network and the server may take for one request, in ms, beyond what we ask the server to hold it.
-   * 100 to 600000, default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
+   * The time the network and the server may take for one request, in ms, beyond the time that the server is asked to
+   * hold it. 100 to 600000, default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
    */
   requestTimeoutMs?: number;
   /**
    * A loop that does not iterate for this long is stuck, in seconds. Default 300, 0 = off. Must leave room for the
-   * longest poll: `longPollMs` + `requestTimeoutMs` + 1 s.
-   * `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
+   * longest poll: `longPollMs` + `requestTimeoutMs` + 1 s. `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
    */
   stallTimeoutSeconds?: number;
   /**
@@ -70,8 +69,8 @@ export interface TaskHandlerOptions {
    */
   watchdog?: boolean;
   /**
-   * Told of a stall before the process ends, where the event loop still turns; the end does not wait for it longer than
-   * for the results that are delivered meanwhile (2 s at most).
+   * Called with the report of a stall before the process ends, where the event loop still turns; the end waits for it
+   * no longer than for the results that are delivered meanwhile (2 s at most).
    */
   onStall?: (report: StallReport) => unknown;
   /** A file that gets the report of a stall, readable by its owner only (`0600`). It is written anew each time. */
@@ -87,8 +86,8 @@ export interface TaskHandlerOptions {
    */
   adminHost?: string;
   /**
-   * The prom-client registry that gets the metrics; of any copy of prom-client. Default: the default registry of ours.
-   * `false`: no metrics.
+   * The prom-client registry that gets the metrics; of any copy of prom-client. Default: the default registry of the
+   * copy that Ostinato has. `false`: no metrics.
    */
   registry?: MetricsRegistry | false;
   /**
@@ -146,7 +145,7 @@ interface OpenHandlerOptions {
   readonly stallReportFile: string | undefined;
   /** Undefined: health and metrics are answered nowhere. */
   readonly adminPort: number | undefined;
-  /** Undefined: the default registry of our prom-client. */
+  /** Undefined: the default registry of the prom-client that Ostinato has. */
   readonly registry: MetricsRegistry | false | undefined;
   /** Undefined: results are in memory only. */
   readonly journal: Required<JournalOptions> | undefined;

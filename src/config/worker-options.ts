@@ -11,8 +11,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The one table of what can be set of a worker, in code and from outside. A variable is named by what follows the task
- * type: `CONDUCTOR_WORKER_<TASK>_CONCURRENCY`; ours first, then those of other SDKs. All of it is told at start, in this
- * order. The compiler holds it to the interface, whose docstrings are for the user.
+ * type: `CONDUCTOR_WORKER_<TASK>_CONCURRENCY`; ours first, then those of other SDKs. All of it is told at start, in
+ * this order. The compiler holds it to the interface, whose docstrings are for the user.
  */
 export const WORKER_OPTIONS = {
   concurrency: setting(integer(1, MAX_CONCURRENCY), {

@@ -8,6 +8,7 @@ import type { LogFormat } from "../../log/default-logger.js";
 import type { Logger } from "../../log/logger.js";
 import { currentConditions, findScript } from "./script.js";
 
+/** The options of `superviseWorkers`. Where an environment variable is named, it wins over the option. */
 export interface SuperviseOptions {
   /** The module that starts the workers, with `new TaskHandler({ … }).run()` or `start()`: its path or `file:` URL. */
   script: string | URL;
@@ -55,11 +56,13 @@ export interface CheckedOptions extends Readonly<
   readonly logFormat: LogFormat | undefined;
 }
 
+/** How many processes a supervisor runs at most. */
 export const MAX_PROCESSES = 512;
-/** A day: longer than anybody waits. */
+/** The longest drain and the longest start, in ms: a day, longer than anybody waits. */
 export const MAX_WAIT_MS = 86_400_000;
 
 const inLimits = integer(1, MAX_PROCESSES, ' or "auto"');
+/** A number of processes, or `"auto"` in code. */
 const processCount: Kind<number> = {
   ...inLimits,
   fromCode: (value) => inLimits.fromCode(value === "auto" ? availableParallelism() : value),
@@ -67,7 +70,7 @@ const processCount: Kind<number> = {
 
 /** The one table of the options, in the order in which they are checked; the compiler holds it to the interface. */
 const OPTIONS = {
-  /** It is looked for last: what it may be depends on `execArgv`. */
+  /** The script is looked for last, by `findScript`: whether Node can run it depends on `execArgv`. */
   script: asGiven<unknown>(() => undefined),
   args: asGiven<readonly string[]>(textsProblem),
   execArgv: asGiven<readonly string[]>(textsProblem),
