@@ -1,11 +1,9 @@
 import { ConfigurationError } from "../base/errors.js";
-import { superviseWorkers, type SuperviseOptions } from "../supervisor/primary/supervise.js";
+import { MAX_PROCESSES, MAX_WAIT_MS, type SuperviseOptions } from "../supervisor/primary/options.js";
+import { superviseWorkers } from "../supervisor/primary/supervise.js";
 import { parse, splitArguments, wholeNumber } from "./arguments.js";
 import { UsageError } from "./usage-error.js";
 
-/** A day: longer than anybody waits. */
-const MAX_MS = 86_400_000;
-const MAX_PROCESSES = 512;
 /** Something may hold this process after its children have ended, in ms. */
 const END_BOUND_MS = 2_000;
 
@@ -47,8 +45,8 @@ export function runOptions(args: readonly string[]): SuperviseOptions {
   }
   const { processes } = values;
   const adminPort = wholeNumber("admin-port", values["admin-port"], 0, 65_535);
-  const drainTimeoutMs = wholeNumber("drain-timeout-ms", values["drain-timeout-ms"], 0, MAX_MS);
-  const startTimeoutMs = wholeNumber("start-timeout-ms", values["start-timeout-ms"], 1, MAX_MS);
+  const drainTimeoutMs = wholeNumber("drain-timeout-ms", values["drain-timeout-ms"], 0, MAX_WAIT_MS);
+  const startTimeoutMs = wholeNumber("start-timeout-ms", values["start-timeout-ms"], 1, MAX_WAIT_MS);
   const adminHost = values["admin-host"];
   return {
     script,

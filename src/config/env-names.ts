@@ -1,17 +1,13 @@
+import { PROCESS_VARIABLES } from "./handler-options.js";
 import { nearest } from "./nearest.js";
+import type { Option } from "./option.js";
 import { isBlank, type Env } from "./parse.js";
+import { WORKER_OPTIONS } from "./worker-options.js";
 
 /** The properties of a worker that the environment can set, and the spellings of each; ours first. */
-export const WORKER_PROPS = {
-  concurrency: ["CONCURRENCY", "THREAD_COUNT"],
-  domain: ["DOMAIN"],
-  workerId: ["WORKER_ID"],
-  executionTimeoutMs: ["EXECUTION_TIMEOUT_MS"],
-  longPollMs: ["POLL_TIMEOUT"],
-  paused: ["PAUSED"],
-  onDrainDeadline: ["ON_DRAIN_DEADLINE"],
-  registerTaskDef: ["REGISTER_TASK_DEF"],
-} as const;
+export const WORKER_PROPS = Object.fromEntries(
+  Object.entries<Option<unknown, never>>(WORKER_OPTIONS).map(([name, { variables }]) => [name, variables]),
+) as Readonly<Record<keyof typeof WORKER_OPTIONS, readonly string[]>>;
 
 const OUR_PROPS: ReadonlySet<string> = new Set(Object.values(WORKER_PROPS).flat());
 
@@ -32,11 +28,9 @@ export const FOREIGN_PROPS: Readonly<Record<string, string>> = {
   LOG_INTERVAL: "an event is logged when it happens",
 };
 
-/** Variables that begin like those of a worker and are not. */
-const PROCESS_VARIABLES: ReadonlySet<string> = new Set([
-  "CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS",
-  "CONDUCTOR_WORKER_ADMIN_PORT",
-  "CONDUCTOR_WORKER_ADMIN_HOST",
+/** Variables that may begin like those of a worker and are not. */
+const OF_THE_PROCESS: ReadonlySet<string> = new Set([
+  ...PROCESS_VARIABLES,
   "CONDUCTOR_WORKER_ISOLATION", // the Python SDK's
 ]);
 
@@ -48,9 +42,8 @@ export function envToken(taskDefName: string): string {
   return taskDefName.toUpperCase().replace(/[^A-Z0-9_]/g, "_");
 }
 
-/** The variables that set one property of one task type, the strongest first. */
-export function variablesOf(taskDefName: string, prop: keyof typeof WORKER_PROPS): string[] {
-  const spellings = WORKER_PROPS[prop];
+/** The variables that set one property of one task type, by its spellings; the strongest first. */
+export function variablesOf(taskDefName: string, spellings: readonly string[]): string[] {
   return [
     ...spellings.map((name) => `${PREFIX}${envToken(taskDefName)}_${name}`),
     ...spellings.map((name) => `${DOTTED_PREFIX}${taskDefName}.${name.toLowerCase()}`),
@@ -68,7 +61,7 @@ export function warnOfVariables(env: Env, taskDefNames: Iterable<string>): strin
   const tokens = new Set(["ALL", ...[...names].map(envToken)]);
   const warnings: string[] = [];
   for (const [variable, value] of Object.entries(env)) {
-    if (value === undefined || isBlank(value) || PROCESS_VARIABLES.has(variable)) continue;
+    if (value === undefined || isBlank(value) || OF_THE_PROCESS.has(variable)) continue;
     const warning = variable.startsWith(DOTTED_PREFIX)
       ? judgeDotted(variable, names)
       : judgeUnderscored(variable, tokens);
@@ -80,7 +73,7 @@ export function warnOfVariables(env: Env, taskDefNames: Iterable<string>): strin
 function judgeUnderscored(variable: string, tokens: ReadonlySet<string>): string | undefined {
   if (!variable.toUpperCase().startsWith(PREFIX)) return undefined;
   const rest = envToken(variable.slice(PREFIX.length));
-  if (PROCESS_VARIABLES.has(PREFIX + rest)) return undefined;
+  if (OF_THE_PROCESS.has(PREFIX + rest)) return undefined;
   // One task name may begin another (GREET, GREET_ALL): the reading that makes sense wins, then the longest name.
   const readings = [...tokens]
     .filter((token) => rest.startsWith(`${token}_`))

@@ -34,6 +34,14 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
   return guess === undefined ? "" : ` (did you mean ${guess}?)`;
 }
 
+/** One problem for each name in `given` that is none of `known`. `path` is where they stand: `auth.`. */
+export function unknownOptions(given: object, known: object, path = ""): string[] {
+  const names = Object.keys(known);
+  return Object.keys(given)
+    .filter((name) => !names.includes(name))
+    .map((name) => `option ${path}${name} does not exist${didYouMean(name, names)}`);
+}
+
 function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "");
 }

@@ -1,26 +1,7 @@
 import { isPlainObject, WORKER_OPTION_NAMES } from "../worker/define-worker.js";
 import { FOREIGN_PROPS } from "./env-names.js";
+import { HANDLER_OPTIONS } from "./handler-options.js";
 import { didYouMean, misspelt } from "./nearest.js";
-import type { TaskHandlerOptions } from "./types.js";
-
-/** The one list of the handler's options; the compiler holds it to the interface. */
-const HANDLER_OPTIONS = {
-  serverUrl: true,
-  auth: true,
-  workers: true,
-  requestTimeoutMs: true,
-  stallTimeoutSeconds: true,
-  maxHeldPolls: true,
-  followWorkflows: true,
-  watchdog: true,
-  onStall: true,
-  stallReportFile: true,
-  adminPort: true,
-  adminHost: true,
-  journal: true,
-  registry: true,
-  logger: true,
-} satisfies Record<keyof TaskHandlerOptions, true>;
 
 const HANDLER_OPTION_NAMES = Object.keys(HANDLER_OPTIONS);
 const workerOptionNames: ReadonlySet<string> = new Set(WORKER_OPTION_NAMES);

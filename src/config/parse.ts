@@ -8,7 +8,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
 export interface Kind<T> {
   /** Goes after "must be". */
   readonly expected: string;
-  /** The same for a value in code, where that is less. */
+  /** What goes there for a value in code, where fewer forms are taken. */
   readonly expectedInCode?: string;
   /** The value may hold a secret: a message names its type only. */
   readonly concealed?: true;
@@ -76,6 +76,16 @@ export function oneOf<T extends string>(words: readonly T[], aliases: Readonly<R
   };
 }
 
+/** Where one value is looked for. */
+export interface Given {
+  readonly env: Env;
+  /** The variables that set it, the strongest first. */
+  readonly variables: readonly string[];
+  /** What the value is called in code, for the message. */
+  readonly option: string;
+  readonly code: unknown;
+}
+
 /** A value where it was found. `wrong`: it could not be read and `value` is only a stand-in. */
 export interface Found<T> extends Sourced<T> {
   readonly wrong: boolean;
@@ -88,14 +98,7 @@ export interface Found<T> extends Sourced<T> {
  */
 export function find<T, F extends T | undefined>(
   kind: Kind<T>,
-  from: {
-    readonly env: Env;
-    readonly variables: readonly string[];
-    /** What the value is called in code, for the message. */
-    readonly option: string;
-    readonly code: unknown;
-    readonly fallback: F;
-  },
+  from: Given & { readonly fallback: F },
   problems: Set<string>,
 ): Found<T | F> {
   for (const name of from.variables) {

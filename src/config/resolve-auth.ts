@@ -1,10 +1,11 @@
 import { Secret, type Credentials } from "../http/token.js";
-import { didYouMean } from "./nearest.js";
+import { unknownOptions } from "./nearest.js";
 import { isBlank, type Env } from "./parse.js";
 import type { AuthOptions, Source, Sourced } from "./types.js";
 
 const KEY_VARIABLE = "CONDUCTOR_AUTH_KEY";
 const SECRET_VARIABLE = "CONDUCTOR_AUTH_SECRET";
+export const AUTH_VARIABLES = [KEY_VARIABLE, SECRET_VARIABLE] as const;
 
 /** The one list of the fields of `auth`; the compiler holds it to the interface. */
 const FIELDS = { keyId: true, keySecret: true } satisfies Record<keyof AuthOptions, true>;
@@ -34,10 +35,7 @@ function fromCode(auth: unknown, problems: Set<string>): Sourced<Credentials | u
     problems.add(`option auth must be { keyId, keySecret }, got ${got}`);
     return none;
   }
-  for (const name of Object.keys(auth)) {
-    if (Object.hasOwn(FIELDS, name)) continue;
-    problems.add(`option auth.${name} does not exist${didYouMean(name, Object.keys(FIELDS))}`);
-  }
+  for (const problem of unknownOptions(auth, FIELDS, "auth.")) problems.add(problem);
   const { keyId, keySecret } = auth as Record<string, unknown>;
   if (isUnset(keyId) && isUnset(keySecret)) return none;
   let isWrong = false;

@@ -1,8 +1,9 @@
-import { didYouMean } from "./nearest.js";
+import { unknownOptions } from "./nearest.js";
 import { isBlank, quote } from "./parse.js";
 import type { JournalOptions, Sourced } from "./types.js";
 
-const OPTIONS = { dir: true, fsync: true } satisfies Record<keyof JournalOptions, true>;
+/** The one list of the fields of `journal`; the compiler holds it to the interface. */
+const FIELDS = { dir: true, fsync: true } satisfies Record<keyof JournalOptions, true>;
 
 /** Where the journal is kept; undefined when none is. Whether the folder can be used is seen when it is opened. */
 export function resolveJournal(journal: unknown, problems: Set<string>): Sourced<Required<JournalOptions> | undefined> {
@@ -15,10 +16,7 @@ export function resolveJournal(journal: unknown, problems: Set<string>): Sourced
     const hint = typeof journal === "string" ? `; write journal: { dir: ${quote(journal)} }` : "";
     return wrong(`option journal must be an object with a dir, got ${quote(journal)}${hint}`);
   }
-  const names = Object.keys(OPTIONS);
-  for (const name of Object.keys(journal)) {
-    if (!names.includes(name)) problems.add(`option journal.${name} does not exist${didYouMean(name, names)}`);
-  }
+  for (const problem of unknownOptions(journal, FIELDS, "journal.")) problems.add(problem);
   const { dir, fsync = false } = journal as Partial<Record<keyof JournalOptions, unknown>>;
   if (typeof dir !== "string" || isBlank(dir))
     return wrong(`option journal.dir must name a folder, got ${quote(dir)}; leave journal out to keep none`);

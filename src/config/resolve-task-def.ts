@@ -1,46 +1,31 @@
 import { TASK_DEF_FIELD_NAMES, taskDefProblems, type TaskDefFields } from "../conductor/task-def-rules.js";
 import { isPlainObject } from "../worker/define-worker.js";
-import { variablesOf } from "./env-names.js";
 import { misspelt } from "./nearest.js";
-import { find, flag, isBlank, quote, type Env } from "./parse.js";
+import { find, flag, isBlank, quote, type Given } from "./parse.js";
 import type { Sourced } from "./types.js";
 
-/** What the server keeps itself; a definition that was copied from it has them. */
+/** Where an option of one worker is looked for. */
+export interface WorkerGiven extends Given {
+  readonly taskDefName: string;
+}
+
+/** Fields that the server keeps itself; a definition that was copied from it has them. */
 const KEPT_BY_THE_SERVER = ["createTime", "updateTime", "createdBy", "updatedBy"];
 
 /**
- * Resolves `registerTaskDef` of one worker. The environment switches it on or off; which fields are registered is for the
+ * Reads `registerTaskDef` of one worker. The environment switches it on or off; which fields are registered is for the
  * code to say. What the server would refuse is a problem here.
  */
-export function resolveRegisterTaskDef(
-  taskDefName: string,
-  code: unknown,
-  label: string,
-  env: Env,
-  problems: Set<string>,
-): Sourced<boolean | TaskDefFields> {
-  const option = `${label}: registerTaskDef`;
-  const fields = fieldsOf(taskDefName, code, option, problems);
+export function readRegisterTaskDef(given: WorkerGiven, problems: Set<string>): Sourced<boolean | TaskDefFields> {
+  const fields = fieldsOf(given, problems);
   const isFields = typeof fields === "object";
-  const isOn = find<boolean, false>(
-    flag,
-    {
-      env,
-      variables: variablesOf(taskDefName, "registerTaskDef"),
-      option,
-      code: isFields ? true : fields,
-      fallback: false,
-    },
-    problems,
-  );
+  const isOn = find<boolean, false>(flag, { ...given, code: isFields ? true : fields, fallback: false }, problems);
   return { value: isOn.value && isFields ? fields : isOn.value, source: isOn.source };
 }
 
 /** The fields that an object names, as they go over the wire; else what it is. */
 function fieldsOf(
-  taskDefName: string,
-  code: unknown,
-  option: string,
+  { taskDefName, code, option }: WorkerGiven,
   problems: Set<string>,
 ): TaskDefFields | boolean | undefined {
   if (code === undefined || typeof code === "boolean" || isBlank(code)) return code as boolean | undefined;

@@ -5,27 +5,12 @@ import {
   type ConductorWorker,
   type WorkerDefinition,
 } from "../worker/define-worker.js";
-import { variablesOf, type WORKER_PROPS } from "./env-names.js";
+import { variablesOf } from "./env-names.js";
 import { checkWorkerOptionNames } from "./option-names.js";
-import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Found, type Kind } from "./parse.js";
-import { resolveRegisterTaskDef } from "./resolve-task-def.js";
+import { readOptions, sourcesOf, valuesOf } from "./option.js";
+import { quote, type Env } from "./parse.js";
 import type { WorkerConfig } from "./types.js";
-
-/** Of one task type in one process. Far more would not even fit into the server's `count`, and every poll would fail. */
-export const MAX_CONCURRENCY = 10_000;
-
-export const DEFAULT_LONG_POLL_MS = 2000;
-
-/** Node's timers cannot be longer. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-const concurrencyKind = integer(1, MAX_CONCURRENCY);
-const longPollKind = integer(0, 5000, " (ms; the server refuses to hold a poll for longer)");
-const executionTimeoutKind = decimal(
-  (value) => value > 0 && value <= MAX_TIMER_MS,
-  `a number above 0 and up to ${MAX_TIMER_MS} (ms, 24 days)`,
-);
-const drainKind = oneOf(["handBack", "fail"] as const, { hand_back: "handBack" });
+import { WORKER_OPTIONS } from "./worker-options.js";
 
 /** What was found out about one entry of `workers`. */
 export interface ResolvedWorker {
@@ -69,48 +54,25 @@ export function resolveWorker(
   for (const problem of names.problems) problems.add(problem);
   for (const warning of names.warnings) warnings.add(warning);
 
-  const prop = <T, F extends T | undefined>(
-    name: keyof typeof WORKER_PROPS,
-    kind: Kind<T>,
-    fallback: F,
-  ): Found<T | F> =>
-    find(
-      kind,
-      {
-        env,
-        variables: variablesOf(taskDefName, name),
-        option: `${label}: ${name}`,
-        code: Reflect.get(worker, name),
-        fallback,
-      },
-      problems,
-    );
-  const found = {
-    concurrency: prop("concurrency", concurrencyKind, 1),
-    domain: prop("domain", text, undefined),
-    workerId: prop("workerId", text, defaultWorkerId),
-    executionTimeoutMs: prop("executionTimeoutMs", executionTimeoutKind, undefined),
-    longPollMs: prop("longPollMs", longPollKind, DEFAULT_LONG_POLL_MS),
-    paused: prop("paused", flag, false),
-    onDrainDeadline: prop<"handBack" | "fail", "handBack">("onDrainDeadline", drainKind, "handBack"),
-    registerTaskDef: resolveRegisterTaskDef(taskDefName, worker.registerTaskDef, label, env, problems),
-  };
-  const { value: registerTaskDef } = found.registerTaskDef;
-  // `this` of a worker that is an instance of a class is that instance, as it is when called directly.
-  const execute = isOurs ? worker.execute : worker.execute.bind(worker);
-  const config: WorkerConfig = {
+  const give = (name: string, spellings: readonly string[]) => ({
+    env,
+    variables: variablesOf(taskDefName, spellings),
+    option: `${label}: ${name}`,
+    code: Reflect.get(worker, name) as unknown,
     taskDefName,
-    concurrency: found.concurrency.value,
-    domain: found.domain.value,
-    workerId: found.workerId.value,
-    executionTimeoutMs: found.executionTimeoutMs.value,
-    longPollMs: found.longPollMs.value,
-    paused: found.paused.value,
-    onDrainDeadline: found.onDrainDeadline.value,
+  });
+  const found = readOptions(WORKER_OPTIONS, give, problems);
+  const { workerId, registerTaskDef, ...values } = valuesOf(found);
+  const config: WorkerConfig = {
+    ...values,
+    taskDefName,
+    workerId: workerId ?? defaultWorkerId,
+    isWorkerIdUnique: found.workerId.source === "default",
     takesTask: !isOurs,
-    execute,
+    // `this` of a worker that is an instance of a class is that instance, as it is when called directly.
+    execute: isOurs ? worker.execute : worker.execute.bind(worker),
     ...(registerTaskDef === false ? {} : { registerTaskDef }),
-    sources: Object.fromEntries(Object.entries(found).map(([name, { source }]) => [name, source])),
+    sources: sourcesOf(WORKER_OPTIONS, found),
   };
   return { config, hasLongPoll: !found.longPollMs.wrong };
 }

@@ -1,16 +1,14 @@
-import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ConfigurationError } from "../base/errors.js";
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
-import { isMetricsRegistry } from "../metrics/registry.js";
 import { envToken, warnOfVariables } from "./env-names.js";
+import { HANDLER_OPTIONS } from "./handler-options.js";
 import { checkHandlerOptionNames } from "./option-names.js";
-import { decimal, find, flag, integer, oneOf, quote, text, type Env, type Kind } from "./parse.js";
-import { resolveAuth } from "./resolve-auth.js";
-import { resolveJournal } from "./resolve-journal.js";
+import { sourcesOf, valuesOf } from "./option.js";
+import { quote, type Env, type Found } from "./parse.js";
+import { LOG_SETTINGS, readProcessOptions } from "./process-settings.js";
 import { resolveWorker, type ResolvedWorker } from "./resolve-worker.js";
-import { resolveServerUrl } from "./server-url.js";
-import type { HandlerConfig, Sourced, TaskHandlerOptions, WorkerConfig } from "./types.js";
+import type { HandlerConfig, TaskHandlerOptions, WorkerConfig } from "./types.js";
 
 /** Who this process is; the default `workerId` is made of it. */
 export interface ProcessIdentity {
@@ -22,15 +20,6 @@ export interface ProcessIdentity {
 
 /** What a loop needs beyond a poll's deadline to be seen alive. */
 const STALL_MARGIN_MS = 1000;
-
-const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-
-const requestTimeoutKind = integer(100, 600_000, " (ms)");
-const stallTimeoutKind = decimal((value) => value >= 0, "a number of seconds, 0 (off) or more");
-const maxHeldPollsKind = integer(1, 1000);
-const portKind = integer(0, 65_535);
-const logFormatKind = oneOf(["pretty", "json"]);
-const logLevelKind = oneOf(LOG_LEVELS, { warning: "warn", critical: "fatal" });
 
 /**
  * Resolves options and environment into what a process runs by: the environment wins over code, code over the default,
@@ -45,97 +34,21 @@ export function resolveConfig(options: TaskHandlerOptions, env: Env, identity: P
   const problems = new Set(checkHandlerOptionNames(options));
   const warnings = new Set<string>();
 
-  const serverUrl = resolveServerUrl(options.serverUrl, env, problems);
-  const auth = resolveAuth(options.auth, env, problems);
-  const option = <T, F extends T | undefined>(
-    name: keyof TaskHandlerOptions,
-    kind: Kind<T>,
-    { fallback, variables = [] }: { readonly fallback: F; readonly variables?: readonly string[] },
-  ) => find(kind, { env, variables, option: `option ${name}`, code: options[name], fallback }, problems);
-
-  const requestTimeout = option("requestTimeoutMs", requestTimeoutKind, {
-    variables: ["CONDUCTOR_REQUEST_TIMEOUT_MS"],
-    fallback: 10_000,
-  });
-  const stallTimeout = option("stallTimeoutSeconds", stallTimeoutKind, {
-    variables: ["CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS"],
-    fallback: 300,
-  });
-  const logLevel = find<string, string>(
-    logLevelKind,
-    { env, variables: ["CONDUCTOR_LOG_LEVEL"], option: "the log level", code: undefined, fallback: "info" },
-    problems,
-  );
-  const logFormat = find(
-    logFormatKind,
-    { env, variables: ["CONDUCTOR_LOG_FORMAT"], option: "the log format", code: undefined, fallback: undefined },
-    problems,
-  );
-  const maxHeldPolls = option("maxHeldPolls", maxHeldPollsKind, { fallback: 16 });
-  const followWorkflows = option("followWorkflows", flag, { fallback: true });
-  const watchdog = option("watchdog", flag, { fallback: undefined });
-  const stallReportFile = option("stallReportFile", text, { fallback: undefined });
-  const adminPort = option("adminPort", portKind, {
-    variables: ["CONDUCTOR_WORKER_ADMIN_PORT"],
-    fallback: undefined,
-  });
-  const adminHost = option<string, string>("adminHost", text, {
-    variables: ["CONDUCTOR_WORKER_ADMIN_HOST"],
-    fallback: "127.0.0.1",
-  });
-  if (adminPort.value === undefined && options.adminHost !== undefined)
+  const found = readProcessOptions(HANDLER_OPTIONS, options, env, problems);
+  if (found.adminPort.value === undefined && options.adminHost !== undefined)
     warnings.add("option adminHost does nothing without adminPort: set adminPort to have an admin endpoint");
-  const journal = resolveJournal(options.journal, problems);
-  checkLogger(options.logger, problems);
-  checkRegistry(options.registry, problems);
-  if (options.onStall !== undefined && typeof options.onStall !== "function")
-    problems.add(`option onStall must be a function, got ${quote(options.onStall)}`);
 
-  const workers = resolveWorkers(options.workers, env, identity, problems, warnings);
-  const configs = workers.map(({ config }) => config);
-  checkNames(configs, problems, warnings);
-  checkTaskDefs(configs, problems);
-  if (!requestTimeout.wrong && !stallTimeout.wrong) {
-    const longest = longestPoll(workers);
-    if (longest !== undefined) checkStallTimeout(stallTimeout, requestTimeout, longest, problems);
-  }
-  const names = configs.map(({ taskDefName }) => taskDefName);
+  const resolved = resolveWorkers(found.workers.value, env, identity, problems, warnings);
+  const workers = resolved.map(({ config }) => config);
+  checkNames(workers, problems, warnings);
+  checkTaskDefs(workers, problems);
+  checkStallTimeout(found.stallTimeoutSeconds, found.requestTimeoutMs, longestPoll(resolved), problems);
+  const names = workers.map(({ taskDefName }) => taskDefName);
   for (const warning of warnOfVariables(env, names)) warnings.add(warning);
 
   if (problems.size > 0) throw new ConfigurationError([...problems]);
-  return {
-    serverUrl: serverUrl.value,
-    ...(auth.value === undefined ? {} : { auth: auth.value }),
-    requestTimeoutMs: requestTimeout.value,
-    stallTimeoutSeconds: stallTimeout.value,
-    logLevel: logLevel.value,
-    logFormat: logFormat.value,
-    watchdog: watchdog.value,
-    // Where that is now: a function may change the working directory.
-    stallReportFile: stallReportFile.value === undefined ? undefined : path.resolve(stallReportFile.value),
-    adminPort: adminPort.value,
-    adminHost: adminHost.value,
-    maxHeldPolls: maxHeldPolls.value,
-    followWorkflows: followWorkflows.value,
-    journal: journal.value,
-    workers: configs,
-    sources: {
-      serverUrl: serverUrl.source,
-      auth: auth.source,
-      requestTimeoutMs: requestTimeout.source,
-      stallTimeoutSeconds: stallTimeout.source,
-      logLevel: logLevel.source,
-      logFormat: logFormat.source,
-      watchdog: watchdog.source,
-      stallReportFile: stallReportFile.source,
-      adminPort: adminPort.source,
-      adminHost: adminHost.source,
-      maxHeldPolls: maxHeldPolls.source,
-      followWorkflows: followWorkflows.source,
-      journal: journal.source,
-    },
-    warnings: [...warnings],
-  };
+  const sources = sourcesOf({ ...HANDLER_OPTIONS, ...LOG_SETTINGS }, found);
+  return { ...valuesOf(found), workers, sources, warnings: [...warnings] };
 }
 
 function resolveWorkers(
@@ -217,11 +130,13 @@ function longestPoll(workers: readonly ResolvedWorker[]): WorkerConfig | undefin
 
 /** A stall timeout that a lawful poll can outlast would kill a healthy process. */
 function checkStallTimeout(
-  stallTimeout: Sourced<number>,
-  requestTimeout: Sourced<number>,
-  { taskDefName, longPollMs }: WorkerConfig,
+  stallTimeout: Found<number>,
+  requestTimeout: Found<number>,
+  longest: WorkerConfig | undefined,
   problems: Set<string>,
 ): void {
+  if (stallTimeout.wrong || requestTimeout.wrong || longest === undefined) return;
+  const { taskDefName, longPollMs } = longest;
   const neededMs = longPollMs + requestTimeout.value + STALL_MARGIN_MS;
   if (stallTimeout.value === 0 || stallTimeout.value * 1000 >= neededMs) return;
   problems.add(
@@ -229,27 +144,4 @@ function checkStallTimeout(
       `take longPollMs ${longPollMs} + requestTimeoutMs ${requestTimeout.value}, and ${STALL_MARGIN_MS} ms are the margin; ` +
       `set at least ${Math.ceil(neededMs / 1000)}, or lower longPollMs or requestTimeoutMs, or set 0 to switch it off`,
   );
-}
-
-function checkRegistry(registry: unknown, problems: Set<string>): void {
-  if (registry === undefined || registry === false) return;
-  if (!isMetricsRegistry(registry))
-    problems.add(`option registry must be a prom-client Registry, or false for no metrics, got ${quote(registry)}`);
-}
-
-function checkLogger(logger: unknown, problems: Set<string>): void {
-  const problem = loggerProblem(logger);
-  if (problem !== undefined) problems.add(problem);
-}
-
-/** What is wrong with the option `logger`, if anything is. */
-export function loggerProblem(logger: unknown): string | undefined {
-  if (logger === undefined) return undefined;
-  const missing =
-    typeof logger === "object" && logger !== null
-      ? ["debug", "info", "warn", "error"].filter((level) => typeof Reflect.get(logger, level) !== "function")
-      : ["debug", "info", "warn", "error"];
-  return missing.length === 0
-    ? undefined
-    : `option logger must be a pino logger or of its shape; it lacks ${missing.join(", ")}`;
 }

@@ -4,6 +4,8 @@ import type { Sourced } from "./types.js";
 /** Where Conductor listens when it was started as its own documentation says. */
 export const DEFAULT_SERVER_URL = "http://localhost:8080/api";
 
+export const SERVER_URL_VARIABLE = "CONDUCTOR_SERVER_URL";
+
 /** A URL that was read, or what is wrong with it. */
 export type ParsedServerUrl = { readonly url: string } | { readonly problem: string };
 
@@ -35,7 +37,7 @@ export function parseServerUrl(given: string): ParsedServerUrl {
   return { url: url.origin + (path.endsWith("/api") ? path : `${path}/api`) };
 }
 
-/** The kind of value that `serverUrl` is; {@link parseServerUrl} says more about what is wrong. */
+/** The kind of value that `serverUrl` is: any text, for {@link parseServerUrl} says more about what is wrong. */
 export const serverUrlText: Kind<string> = {
   expected: `an address such as ${DEFAULT_SERVER_URL}, as a string`,
   concealed: true,
@@ -54,16 +56,16 @@ function missingScheme(given: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? "" : ": it must begin with http:// or https://";
 }
 
-/** The address that is meant, in the form of {@link parseServerUrl}. Where it is wrong: the default, and what is wrong. */
+/** Finds the server's address, in the form of {@link parseServerUrl}. The default stands in for one that is wrong. */
 export function resolveServerUrl(code: unknown, env: Env, problems: Set<string>): Sourced<string> {
   const option = "option serverUrl";
   const found = find(
     serverUrlText,
-    { env, variables: ["CONDUCTOR_SERVER_URL"], option, code, fallback: DEFAULT_SERVER_URL },
+    { env, variables: [SERVER_URL_VARIABLE], option, code, fallback: DEFAULT_SERVER_URL },
     problems,
   );
   const parsed = parseServerUrl(found.value);
   if ("url" in parsed) return { value: parsed.url, source: found.source };
-  problems.add(`${found.source === "code" ? option : "environment variable CONDUCTOR_SERVER_URL"} ${parsed.problem}`);
+  problems.add(`${found.source === "code" ? option : `environment variable ${SERVER_URL_VARIABLE}`} ${parsed.problem}`);
   return { value: DEFAULT_SERVER_URL, source: found.source };
 }

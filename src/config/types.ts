@@ -1,9 +1,10 @@
 import type { TaskDefFields } from "../conductor/task-def-rules.js";
 import type { Credentials } from "../http/token.js";
 import type { StallReport } from "../liveness/stall-report.js";
+import type { LogFormat } from "../log/default-logger.js";
 import type { Logger } from "../log/logger.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
-import type { WorkerDefinition, ConductorWorker } from "../worker/define-worker.js";
+import type { ConductorWorker, WorkerDefinition, WorkerOptions } from "../worker/define-worker.js";
 
 /** An access key, for servers that want a token (Orkes). */
 export interface AuthOptions {
@@ -42,14 +43,13 @@ export interface TaskHandlerOptions {
   /** What to run. At least one; a task type (in one domain) once. */
   workers: readonly (WorkerDefinition | ConductorWorker)[];
   /**
-   * The time the network and the server may take for one request, in ms, beyond what we ask the server to hold it.
-   * 100 to 600000, default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
+   * The time the network and the server may take for one request, in ms, beyond the time that the server is asked to
+   * hold it. 100 to 600000, default 10000. `CONDUCTOR_REQUEST_TIMEOUT_MS`.
    */
   requestTimeoutMs?: number;
   /**
    * A loop that does not iterate for this long is stuck, in seconds. Default 300, 0 = off. Must leave room for the
-   * longest poll: `longPollMs` + `requestTimeoutMs` + 1 s.
-   * `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
+   * longest poll: `longPollMs` + `requestTimeoutMs` + 1 s. `CONDUCTOR_WORKER_POLL_STALL_TIMEOUT_SECONDS`.
    */
   stallTimeoutSeconds?: number;
   /**
@@ -69,8 +69,8 @@ export interface TaskHandlerOptions {
    */
   watchdog?: boolean;
   /**
-   * Told of a stall before the process ends, where the event loop still turns; the end does not wait for it longer than
-   * for the results that are delivered meanwhile (5 s at most).
+   * Called with the report of a stall before the process ends, where the event loop still turns; the end waits for it
+   * no longer than for the results that are delivered meanwhile (2 s at most).
    */
   onStall?: (report: StallReport) => unknown;
   /** A file that gets the report of a stall, readable by its owner only (`0600`). It is written anew each time. */
@@ -86,8 +86,8 @@ export interface TaskHandlerOptions {
    */
   adminHost?: string;
   /**
-   * The prom-client registry that gets the metrics; of any copy of prom-client. Default: the default registry of ours.
-   * `false`: no metrics.
+   * The prom-client registry that gets the metrics; of any copy of prom-client. Default: the default registry of the
+   * copy that Ostinato has. `false`: no metrics.
    */
   registry?: MetricsRegistry | false;
   /**
@@ -105,51 +105,61 @@ export interface TaskHandlerOptions {
 /** Where a value came from, for the line that is printed at start. */
 export type Source = `env ${string}` | "code" | "default";
 
+/** A value, and where it came from. */
 export interface Sourced<T> {
   readonly value: T;
   readonly source: Source;
 }
 
-/** One worker, resolved: no field is left open. */
-export interface WorkerConfig {
-  readonly taskDefName: string;
-  readonly concurrency: number;
+/** The options of a worker that need no value. */
+interface OpenWorkerOptions {
   readonly domain: string | undefined;
-  readonly workerId: string;
+  /** Undefined: what the task's definition says. */
   readonly executionTimeoutMs: number | undefined;
-  readonly longPollMs: number;
-  readonly paused: boolean;
-  readonly onDrainDeadline: "handBack" | "fail";
-  /** The input is the task's `inputData` for `defineWorker`; the whole task for a worker of the official SDK's shape. */
-  readonly takesTask: boolean;
   /** What is registered at start: a definition if there is none (`true`), or these fields of it. Absent: nothing. */
   readonly registerTaskDef?: true | TaskDefFields;
+}
+
+/** One worker, resolved: each of its options has the value that was set, or its default. */
+export interface WorkerConfig
+  extends Readonly<Required<Omit<WorkerOptions, keyof OpenWorkerOptions>>>, OpenWorkerOptions {
+  readonly taskDefName: string;
+  /** Nobody has set the `workerId`: it is made of what only this process has, and no other process polls under it. */
+  readonly isWorkerIdUnique: boolean;
+  /** The input is the task's `inputData` for `defineWorker`; the whole task for a worker of the official SDK's shape. */
+  readonly takesTask: boolean;
   readonly execute: WorkerDefinition["execute"];
+  /** Where each option's value came from. */
   readonly sources: Readonly<Record<string, Source>>;
 }
 
-/** A whole process, resolved. */
-export interface HandlerConfig {
-  /** Ends in `/api`, without a slash after it. */
-  readonly serverUrl: string;
-  /** Absent: requests go without a token. */
-  readonly auth?: Credentials;
-  readonly requestTimeoutMs: number;
-  readonly stallTimeoutSeconds: number;
-  /** The default logger's. */
-  readonly logLevel: string;
-  /** Undefined: by whether stdout is a terminal. */
-  readonly logFormat: "pretty" | "json" | undefined;
+/** The options of a handler that need no value, or get one of another type. */
+interface OpenHandlerOptions {
+  /** Undefined: requests go without a token. */
+  readonly auth: Credentials | undefined;
+  readonly workers: readonly WorkerConfig[];
   /** Undefined: on, except under a test runner. */
   readonly watchdog: boolean | undefined;
+  readonly onStall: TaskHandlerOptions["onStall"];
+  /** An absolute path. Undefined: the report goes to no file. */
   readonly stallReportFile: string | undefined;
+  /** Undefined: health and metrics are answered nowhere. */
   readonly adminPort: number | undefined;
-  readonly adminHost: string;
-  readonly maxHeldPolls: number;
-  readonly followWorkflows: boolean;
+  /** Undefined: the default registry of the prom-client that Ostinato has. */
+  readonly registry: MetricsRegistry | false | undefined;
   /** Undefined: results are in memory only. */
   readonly journal: Required<JournalOptions> | undefined;
-  readonly workers: readonly WorkerConfig[];
+  /** Undefined: the default logger, of `logLevel` and `logFormat`. */
+  readonly logger: Logger | undefined;
+}
+
+/** A whole process, resolved: each option has the value that was set, or its default. `serverUrl` ends in `/api`. */
+export interface HandlerConfig
+  extends Readonly<Required<Omit<TaskHandlerOptions, keyof OpenHandlerOptions>>>, OpenHandlerOptions {
+  readonly logLevel: string;
+  /** Undefined: by whether stdout is a terminal. */
+  readonly logFormat: LogFormat | undefined;
+  /** Where the values came from that are told at start. */
   readonly sources: Readonly<Record<string, Source>>;
   /** Things that are odd but not wrong (an unknown variable of a known worker): one log line each. */
   readonly warnings: readonly string[];

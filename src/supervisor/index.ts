@@ -1,4 +1,5 @@
-export { superviseWorkers, type SuperviseOptions, type SupervisorHandle } from "./primary/supervise.js";
+export type { SuperviseOptions } from "./primary/options.js";
+export { superviseWorkers, type SupervisorHandle } from "./primary/supervise.js";
 export type { ExitKind } from "./primary/exit-kind.js";
 export type { ExitRecord, PlaceState, PlaceStatus } from "./primary/process-place.js";
 export type { SupervisorEnd, SupervisorState, SupervisorStatus } from "./primary/supervisor.js";

@@ -39,7 +39,7 @@ export interface WorkerOptions {
   registerTaskDef?: boolean | Readonly<Partial<TaskDef>>;
 }
 
-/** It would be called, and not a line of it would run: each task completed, with an empty output. */
+/** A generator would be called, and not a line of it would run: each task would complete, with an empty output. */
 export const IS_GENERATOR = "execute must be a function that runs when it is called, got a generator: take the * away";
 
 /** The function of a worker: input in, output out. */

@@ -211,6 +211,7 @@ function workerOf({ taskType, workerId }: ResultMeta): WorkerConfig {
   return {
     taskDefName: taskType,
     workerId,
+    isWorkerIdUnique: true,
     concurrency: 1,
     domain: undefined,
     executionTimeoutMs: undefined,

@@ -13,7 +13,7 @@ import type { DeadOwner, KeptResult, InheritedSink, ResultKeeper } from "./keepe
 import { DEFAULT_COMPACTION, OwnFile, type CompactionLimits } from "./own-file.js";
 import { factsOfThisProcess, findProcess, type OwnerFacts } from "./owner.js";
 
-export interface JournalOptions {
+export interface JournalParts {
   /** Created if it is not there. */
   readonly dir: string;
   /** Whether a result is on the disk, and not only with the operating system, before it is delivered. */
@@ -54,7 +54,7 @@ const CONFIGURATION_ERRORS = new Set([
  * theirs. See `format.ts` for the file and `folder.ts` for who may take over whose.
  */
 export class Journal implements ResultKeeper {
-  readonly #options: JournalOptions;
+  readonly #options: JournalParts;
   /** Claimed, and not opened yet: no descriptor was left, or the disk did not answer. Whether each owner is certainly dead. */
   readonly #unread = new Map<string, boolean>();
   readonly #repeatLog: RepeatLog;
@@ -70,7 +70,7 @@ export class Journal implements ResultKeeper {
    * Creates folder and file. Throws `ConfigurationError` where that is not possible. A full disk is no error: results are
    * then in memory only until there is room.
    */
-  constructor(options: JournalOptions) {
+  constructor(options: JournalParts) {
     const dir = path.resolve(options.dir);
     this.#options = { ...options, dir };
     const { clock, log, fsync, server, compaction = DEFAULT_COMPACTION, self = factsOfThisProcess() } = options;

@@ -92,8 +92,7 @@ export class Reclaim {
   /** An answer that may have carried tasks was lost; the server may fill it until `heldUntil`, by the clock. */
   lost(site: ReclaimSite, heldUntil: number): void {
     // A workerId of the user's own may belong to other processes as well.
-    const isOurs = (site.config.sources.workerId ?? "default") === "default";
-    if (this.#isOff || this.#stopped || !isOurs) return;
+    if (this.#isOff || this.#stopped || !site.config.isWorkerIdUnique) return;
     const notBefore = Math.max(this.#shared.clock.now(), heldUntil) + SETTLE_MS;
     const { workerId } = site.config;
     const key = keyOf(site, workerId);

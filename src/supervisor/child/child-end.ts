@@ -225,9 +225,8 @@ function mostLenient(handlers: readonly SupervisedHandler[]): number | undefined
   return longest === Infinity ? undefined : longest;
 }
 
-function identity({ taskDefName, domain, workerId, sources }: WorkerConfig): PollerIdentity {
-  const isUnique = (sources.workerId ?? "default") === "default";
-  return { taskType: taskDefName, domain, workerId, isUnique };
+function identity({ taskDefName, domain, workerId, isWorkerIdUnique }: WorkerConfig): PollerIdentity {
+  return { taskType: taskDefName, domain, workerId, isUnique: isWorkerIdUnique };
 }
 
 /** A process has one channel. */

@@ -9,7 +9,7 @@ import {
   FORMAT,
   type JournalHeader,
 } from "../../../src/runner/journal/format.js";
-import { Journal, type JournalOptions } from "../../../src/runner/journal/journal.js";
+import { Journal, type JournalParts } from "../../../src/runner/journal/journal.js";
 import type { InheritedResult, InheritedSink } from "../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../src/runner/journal/owner.js";
 import { scan, type Scan } from "../../../src/runner/journal/scan.js";
@@ -27,7 +27,7 @@ export function temporaryFolder(): string {
   return dir;
 }
 
-export function openJournal(dir: string, options: Partial<JournalOptions> = {}) {
+export function openJournal(dir: string, options: Partial<JournalParts> = {}) {
   const clock = new FakeClock();
   const { log, lines } = memoryLogger();
   const journal = new Journal({ dir, fsync: false, workerIds: ["w"], clock, log, ...options });

@@ -18,6 +18,7 @@ export function workerConfig(
     concurrency: 1,
     domain: undefined,
     workerId: "w",
+    isWorkerIdUnique: true,
     executionTimeoutMs: undefined,
     longPollMs: 2000,
     paused: false,

@@ -3,13 +3,12 @@ import { problemsWith, resolve } from "../../support/unit/config.js";
 
 describe("the configuration of the journal", () => {
   test("none by default", () => {
-    expect(resolve()).toMatchObject({ journal: undefined, sources: { journal: "default" } });
+    expect(resolve()).toMatchObject({ journal: undefined });
   });
 
   test("a folder, and without fsync unless asked for", () => {
     expect(resolve({ journal: { dir: "/j" } })).toMatchObject({
       journal: { dir: "/j", fsync: false },
-      sources: { journal: "code" },
     });
     expect(resolve({ journal: { dir: "/j", fsync: true } }).journal).toEqual({ dir: "/j", fsync: true });
   });

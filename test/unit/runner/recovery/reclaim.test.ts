@@ -86,7 +86,7 @@ describe("reclaiming lost hand-outs", () => {
   });
 
   test("with a workerId of the user's own nothing is reclaimed: it may be another process's", async () => {
-    const { world, executed } = loseThePoll({ sources: { workerId: "code" } });
+    const { world, executed } = loseThePoll({ isWorkerIdUnique: false });
     await world.clock.advanceAsync(60_000);
     expect(world.server.tasks.get("a")?.status).toBe("IN_PROGRESS");
     expect(executed).toEqual([]);

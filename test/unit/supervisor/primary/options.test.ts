@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { superviseWorkers, type SuperviseOptions } from "../../../../src/supervisor/primary/supervise.js";
+import type { SuperviseOptions } from "../../../../src/supervisor/primary/options.js";
+import { superviseWorkers } from "../../../../src/supervisor/primary/supervise.js";
 
 const problemsOf = async (options: unknown) => {
   const error: unknown = await superviseWorkers(options as SuperviseOptions).catch((thrown: unknown) => thrown);
