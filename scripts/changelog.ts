@@ -13,6 +13,7 @@ const UNRELEASED = /^## \[Unreleased\]\s*$/i;
 const SECTION_END = /^(## |\[[^\]]+\]: )/;
 const COMMENT = /<!--.*?-->/gs;
 const ENTRY = /^[-*] /m;
+const ENTRY_FIRST = /^[-*] /;
 
 /**
  * The changelog with what is under `## [Unreleased]` moved under a heading of the version, and an empty Unreleased
@@ -52,31 +53,31 @@ export function releaseChangelog(text: string, version: string, date: string): s
 
 /** What stands in each group; `firstLine` is where these lines begin in the file. */
 function groupsOf(lines: readonly string[], firstLine: number): ReadonlyMap<Group, string> {
-  const bodies = new Map<Group, string[]>();
-  let body: string[] | undefined;
+  const parts: { readonly group: Group; readonly lines: string[] }[] = [];
   for (const [index, line] of lines.entries()) {
+    const where = `CHANGELOG.md:${firstLine + index}`;
     const heading = /^### (.*?)\s*$/.exec(line)?.[1];
     if (heading !== undefined) {
       const group = GROUPS.find((name) => name === heading);
       if (group === undefined)
-        throw new ChangelogError(
-          `CHANGELOG.md:${firstLine + index}: "### ${heading}" is no group. Use one of ${GROUPS.join(", ")}.`,
-        );
-      body = bodies.get(group) ?? [];
-      bodies.set(group, body);
-    } else if (body !== undefined) {
-      body.push(line);
+        throw new ChangelogError(`${where}: "### ${heading}" is no group. Use one of ${GROUPS.join(", ")}.`);
+      parts.push({ group, lines: [] });
+    } else if (parts.length > 0) {
+      parts.at(-1)?.lines.push(line);
     } else if (line.trim() !== "" && !/^<!--.*-->$/.test(line.trim())) {
       throw new ChangelogError(
-        `CHANGELOG.md:${firstLine + index}: this line stands under no group. Put it under one of ` +
-          `### ${GROUPS.join(", ### ")}.`,
+        `${where}: this line stands under no group. Put it under one of ### ${GROUPS.join(", ### ")}.`,
       );
     }
   }
-  return new Map(
-    [...bodies].flatMap(([group, content]) => {
-      const text = content.join("\n").trim();
-      return text.replace(COMMENT, "").trim() === "" ? [] : [[group, text] as const];
-    }),
-  );
+  const groups = new Map<Group, string>();
+  for (const { group, lines: content } of parts) {
+    const text = content.join("\n").trim();
+    if (text.replace(COMMENT, "").trim() === "") continue;
+    const earlier = groups.get(group);
+    // Two lists become one; a topic keeps its distance.
+    const between = ENTRY_FIRST.test(text) ? "\n" : "\n\n";
+    groups.set(group, earlier === undefined ? text : `${earlier}${between}${text}`);
+  }
+  return groups;
 }

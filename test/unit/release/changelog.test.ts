@@ -55,7 +55,7 @@ describe("the changelog of a release", () => {
           "- a",
           "  goes on",
         ],
-        ...["", "### Deprecated", "", "- d", "", "### Fixed", "", "- f1", "", "- f2", "", "### Security", "", "- s"],
+        ...["", "### Deprecated", "", "- d", "", "### Fixed", "", "- f1", "- f2", "", "### Security", "", "- s"],
       ),
     );
   });
