@@ -19,7 +19,7 @@ export default tseslint.config(
       "no-console": "error",
     },
   },
-  { files: ["samples/**", "bench/**", "src/cli/**", "test/**"], rules: { "no-console": "off" } },
+  { files: ["samples/**", "bench/**", "scripts/**", "src/cli/**", "test/**"], rules: { "no-console": "off" } },
   {
     files: ["test/**"],
     rules: {

@@ -1,114 +1,54 @@
 /**
- * How fast a worker drains a backlog of no-op tasks, next to a bare loop over the same HTTP client. See README.md.
+ * Starts the bench that the first word names, and the price of a task without a word. See README.md.
+ *
+ *     npm run bench -- real --seconds 5
  */
-import { parseArgs } from "node:util";
-import { pairwiseRatio, progress, tableHead, tableRow, type Measurement, type Series } from "./report.js";
-import { measure, startStub, type Stub } from "./run.js";
+import { progress } from "./report.js";
 
-const BASE_CLIENT = "bare-loop";
-const CLIENTS = [BASE_CLIENT, "ostinato"] as const;
-/** Below this part of the bare loop's rate, the run fails. */
-const LOWEST_RATIO = 0.75;
-/** A ratio that is too low is measured again, this many times as long in all, before it counts: a drain's time may vary by half. */
-const MAX_REPEATS = 3;
-
-interface Options {
-  readonly tasks: number;
-  readonly rounds: number;
-  readonly concurrencies: readonly number[];
-  readonly clients: readonly string[];
+interface Bench {
+  /** What it measures, for the list. */
+  readonly measures: string;
+  /** Imported only when it runs: each needs other things to be there. */
+  readonly load: () => Promise<{ main(args: string[]): Promise<void> }>;
 }
 
-function readOptions(args: string[]): Options {
-  const { values } = parseArgs({
-    args,
-    options: {
-      tasks: { type: "string", default: "60000" },
-      rounds: { type: "string", default: "15" },
-      concurrency: { type: "string", default: "10,100" },
-      clients: { type: "string", default: CLIENTS.join(",") },
-    },
-  });
-  const clients = values.clients.split(",");
-  const unknown = clients.find((client) => !(CLIENTS as readonly string[]).includes(client));
-  if (unknown !== undefined) throw new TypeError(`--clients: ${unknown} is none of ${CLIENTS.join(", ")}`);
-  return {
-    tasks: positive("--tasks", values.tasks),
-    rounds: positive("--rounds", values.rounds),
-    concurrencies: values.concurrency.split(",").map((text) => positive("--concurrency", text)),
-    clients,
-  };
+const DRAIN: Bench = { measures: "the price of a task, next to a bare loop", load: () => import("./drain.js") };
+
+const BENCHES: ReadonlyMap<string, Bench> = new Map([
+  ["real", { measures: "a real server, beside the official SDK", load: () => import("./real/main.js") }],
+  ["faults", { measures: "the same faults, beside the official SDK", load: () => import("./faults/main.js") }],
+  ["cost", { measures: "what watchdog and metrics cost", load: () => import("./cost.js") }],
+  ["metrics", { measures: "what counting an event costs, and a scrape", load: () => import("./metrics.js") }],
+]);
+
+const EXIT_FAILED = 1;
+const EXIT_WRONG_USAGE = 2;
+
+function usage(): string {
+  const line = (word: string, { measures }: Bench) => `  npm run bench${word.padEnd(12)}${measures}`;
+  return [line("", DRAIN), ...[...BENCHES].map(([word, bench]) => line(` -- ${word}`, bench))].join("\n");
 }
 
-function positive(option: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new TypeError(`${option}: ${text} is not a whole number above 0`);
-  return value;
-}
-
-/** One uncounted round, then the counted ones, and more of them while they do not suffice; who goes first alternates. */
-async function runRounds(stub: Stub, options: Options, concurrency: number): Promise<Series[]> {
-  const rounds = new Map<string, Measurement[]>(options.clients.map((client) => [client, []]));
-  const all = () => options.clients.map((client) => ({ client, concurrency, rounds: rounds.get(client) ?? [] }));
-  let count = options.rounds;
-  for (let round = 0; round <= count; round++) {
-    const order = round % 2 === 0 ? options.clients : [...options.clients].reverse();
-    for (const client of order) {
-      progress(`concurrency ${concurrency}, ${round === 0 ? "warm-up" : `round ${round}/${count}`}, ${client}`);
-      const measurement = await measure(client, stub, options.tasks, concurrency);
-      if (round > 0) rounds.get(client)?.push(measurement);
-    }
-    const isInDoubt = round === count && count < options.rounds * MAX_REPEATS && ratiosOf(all()).some(isTooLow);
-    if (isInDoubt) count += options.rounds;
-  }
-  progress("");
-  return all();
-}
-
-/** Everybody's part of the bare loop's rate; none where that did not run. */
-function ratiosOf(all: readonly Series[]): number[] {
-  const base = all.find(({ client }) => client === BASE_CLIENT);
-  return base === undefined ? [] : all.filter((series) => series !== base).map((series) => pairwiseRatio(series, base));
-}
-
-const isTooLow = (ratio: number) => ratio < LOWEST_RATIO;
-
-async function main(): Promise<void> {
-  const options = readOptions(process.argv.slice(2));
-  const rounds = options.rounds === 1 ? "one round" : `medians of ${options.rounds} rounds`;
-  console.log(`${options.tasks} no-op tasks, ${rounds}, Node ${process.version}\n`);
-  console.log(tableHead());
-  const ratios: number[] = [];
-  const stub = await startStub();
+async function run(bench: Bench, args: string[]): Promise<void> {
   try {
-    for (const concurrency of options.concurrencies) {
-      const all = await runRounds(stub, options, concurrency);
-      const base = all.find(({ client }) => client === BASE_CLIENT);
-      ratios.push(...ratiosOf(all));
-      for (const series of all) {
-        console.log(tableRow(series, base));
-        if (series !== base && series.rounds.length > options.rounds)
-          console.log(`      measured again: medians of ${series.rounds.length} rounds`);
-        const repeated = series.rounds.reduce((sum, { repeatedUpdates }) => sum + repeatedUpdates, 0);
-        if (repeated > 0) console.log(`      ${series.client}: ${repeated} repeated updates`);
-      }
-    }
-  } finally {
+    const program = await bench.load();
+    await program.main(args);
+  } catch (error) {
     progress("");
-    await stub.close();
+    console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = EXIT_FAILED;
   }
-  if (ratios.length === 0) return;
-  const lowest = Math.min(...ratios);
-  const failed = isTooLow(lowest);
-  console.log(
-    `\nminimum ratio ${lowest.toFixed(2)}: ${failed ? "below" : "at least"} ${LOWEST_RATIO}${failed ? ", FAILED" : ""}`,
-  );
-  if (failed) process.exitCode = 1;
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+const [first, ...rest] = process.argv.slice(2);
+const named = first === undefined ? undefined : BENCHES.get(first);
+if (first === "--help") {
+  console.log(`${usage()}\n\nOptions follow the word; bench/README.md lists them.`);
+} else if (named !== undefined) {
+  await run(named, rest);
+} else if (first === undefined || first.startsWith("-")) {
+  await run(DRAIN, process.argv.slice(2));
+} else {
+  console.error(`there is no bench "${first}"; there are:\n\n${usage()}`);
+  process.exitCode = EXIT_WRONG_USAGE;
 }

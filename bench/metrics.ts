@@ -1,6 +1,6 @@
 /**
  * What counting costs: nanoseconds per event, from the emitter through the listener to the numbers, and how long a scrape
- * takes. `node --import tsx bench/metrics.ts [rounds]`; a benchmark, not a test.
+ * takes. `npm run bench -- metrics [rounds]`.
  */
 import { Registry } from "prom-client";
 import { ConductorError } from "../src/conductor/errors.js";
@@ -11,8 +11,6 @@ import { attachMetrics } from "../src/metrics/metrics.js";
 
 const TASK_TYPES = 20;
 const EVENTS_PER_ROUND = 100_000;
-const rounds = Number(process.argv[2] ?? 50);
-if (!Number.isInteger(rounds) || rounds < 1) throw new TypeError("rounds must be a whole number above 0");
 
 const taskTypes = Array.from({ length: TASK_TYPES }, (_, i) => `order_step_${i}`);
 const taskId = "7d3f0c1e-0b58-4c4e-a0f5-5f6f1c2b3a4d";
@@ -81,7 +79,7 @@ const status: GroupStatus = {
 };
 
 /** The best of the rounds: what else the machine did is not the event's cost. */
-function nsPerEvent(name: WorkerEventName, emitter: WorkerEmitter): number {
+function nsPerEvent(name: WorkerEventName, emitter: WorkerEmitter, rounds: number): number {
   const make = samples[name] as (taskType: string, i: number) => WorkerEvents[typeof name];
   // Events are made beforehand: the runner makes them whoever listens.
   const events = Array.from({ length: 1_000 }, (_, i) => make(taskTypes[i % TASK_TYPES] ?? "", i * 37));
@@ -96,29 +94,34 @@ function nsPerEvent(name: WorkerEventName, emitter: WorkerEmitter): number {
   return best;
 }
 
-const registry = new Registry();
-const counted = createEmitter((_event, thrown) => {
-  throw thrown;
-});
-await attachMetrics({ events: counted, status: () => status }, registry);
-const heard = createEmitter(() => undefined);
-for (const name of Object.keys(samples) as WorkerEventName[]) heard.on(name, () => undefined);
+export async function main(args: string[]): Promise<void> {
+  const rounds = Number(args[0] ?? 50);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new TypeError("rounds must be a whole number above 0");
 
-console.log(`ns per event, best of ${rounds} rounds of ${EVENTS_PER_ROUND}; "listener": one that does nothing\n`);
-console.log("event".padEnd(18), "counted".padStart(8), "listener".padStart(9), "counting".padStart(9));
-for (const name of Object.keys(samples) as WorkerEventName[]) {
-  const all = nsPerEvent(name, counted);
-  const bare = nsPerEvent(name, heard);
-  console.log(
-    name.padEnd(18),
-    all.toFixed(1).padStart(8),
-    bare.toFixed(1).padStart(9),
-    (all - bare).toFixed(1).padStart(9),
-  );
+  const registry = new Registry();
+  const counted = createEmitter((_event, thrown) => {
+    throw thrown;
+  });
+  await attachMetrics({ events: counted, status: () => status }, registry);
+  const heard = createEmitter(() => undefined);
+  for (const name of Object.keys(samples) as WorkerEventName[]) heard.on(name, () => undefined);
+
+  console.log(`ns per event, best of ${rounds} rounds of ${EVENTS_PER_ROUND}; "listener": one that does nothing\n`);
+  console.log("event".padEnd(18), "counted".padStart(8), "listener".padStart(9), "counting".padStart(9));
+  for (const name of Object.keys(samples) as WorkerEventName[]) {
+    const all = nsPerEvent(name, counted, rounds);
+    const bare = nsPerEvent(name, heard, rounds);
+    console.log(
+      name.padEnd(18),
+      all.toFixed(1).padStart(8),
+      bare.toFixed(1).padStart(9),
+      (all - bare).toFixed(1).padStart(9),
+    );
+  }
+
+  const startedAt = performance.now();
+  let text = "";
+  for (let i = 0; i < 20; i += 1) text = await registry.metrics();
+  const scrapeMs = (performance.now() - startedAt) / 20;
+  console.log(`\na scrape of ${TASK_TYPES} task types: ${scrapeMs.toFixed(1)} ms, ${text.split("\n").length} lines`);
 }
-
-const startedAt = performance.now();
-let text = "";
-for (let i = 0; i < 20; i += 1) text = await registry.metrics();
-const scrapeMs = (performance.now() - startedAt) / 20;
-console.log(`\na scrape of ${TASK_TYPES} task types: ${scrapeMs.toFixed(1)} ms, ${text.split("\n").length} lines`);

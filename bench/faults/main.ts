@@ -2,7 +2,7 @@
  * The same faults for Ostinato and for the official SDK: who works again and when, and what is lost. A whole run puts
  * its table into `docs/faults.md`.
  *
- *     npm run bench:faults -- --only 12,17 --parallel 6
+ *     npm run bench -- faults --only 12,17 --parallel 6
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -81,15 +81,16 @@ function versions(): Versions {
 const isKept = ({ recoveredMs, accounts: { lost, again } }: Measured) =>
   recoveredMs !== undefined && lost === 0 && again === 0;
 
-async function main(): Promise<void> {
+export async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({
+    args,
     options: { only: { type: "string" }, parallel: { type: "string", default: "14" } },
   });
   const only = values.only?.split(",").map(Number);
   const parallel = Number(values.parallel);
   const shapes = SHAPES.filter(({ number }) => only?.includes(number) ?? true);
   if (!(parallel >= 1) || shapes.length === 0) {
-    throw new Error("usage: bench:faults [--only numbers, 0 for SIGTERM] [--parallel how many at once]");
+    throw new Error("usage: npm run bench -- faults [--only numbers, 0 for SIGTERM] [--parallel how many at once]");
   }
   await installOfficial((text) => {
     console.log(text);
@@ -104,12 +105,5 @@ async function main(): Promise<void> {
   const broken = rows.filter(({ ostinato }) => !isKept(ostinato)).length;
   if (broken === 0) return;
   console.error(`Ostinato did not keep its promise in ${broken}`);
-  process.exitCode = 1;
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }

@@ -70,7 +70,7 @@ export function sectionOf(rows: readonly Row[], { official, undici, node }: Vers
     "",
     "Some of these faults, injected in the same way into a worker of Ostinato and into one of the official SDK for",
     `JavaScript (\`@io-orkes/conductor-javascript\` ${official} on undici ${undici}, Node ${node}). Everything here was`,
-    "measured by `npm run bench:faults`, which wrote it, in one run.",
+    "measured by `npm run bench -- faults`, which wrote it, in one run.",
     "",
     "Each worker is a process of its own, without a supervisor, in front of a TCP proxy, a scripted gateway and the",
     "embedded Conductor. Both have **their defaults**, timeouts included (a request: 10 s beside the hold of a poll,",

@@ -87,9 +87,9 @@ async function measureOn(queue: RealQueue, options: Options): Promise<QueueResul
   return results;
 }
 
-async function main(): Promise<void> {
+export async function main(args: string[]): Promise<void> {
   const options = readOptions(
-    process.argv.slice(2),
+    args,
     CLIENTS.map(({ name }) => name),
   );
   await installOfficial(progress);
@@ -103,12 +103,4 @@ async function main(): Promise<void> {
   const missed = verdicts.filter(({ isMet }) => !isMet).length;
   console.log(missed === 0 ? "\nall met" : `\n${missed} of ${verdicts.length} missed, FAILED`);
   if (missed > 0) process.exitCode = 1;
-}
-
-try {
-  await main();
-} catch (error) {
-  progress("");
-  console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
 }

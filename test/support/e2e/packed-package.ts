@@ -53,10 +53,11 @@ export async function installPacked(): Promise<PackedPackage> {
 
 /** Runs a command to its end and resolves with all it said; rejects with that when it fails. */
 export function run(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const [file, ...before] = executable(command);
   return new Promise((resolve, reject) => {
     execFile(
-      command,
-      [...args],
+      file,
+      [...before, ...args],
       { cwd, env: withoutNpm(process.env), timeout: COMMAND_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout + stderr);
@@ -64,6 +65,15 @@ export function run(command: string, args: readonly string[], cwd: string): Prom
       },
     );
   });
+}
+
+/** On Windows `npm` and `npx` are batch files, which only a shell starts; they start these, which lie beside Node. */
+function executable(command: string): readonly [string, ...string[]] {
+  if (process.platform !== "win32" || (command !== "npm" && command !== "npx")) return [command];
+  return [
+    process.execPath,
+    path.join(path.dirname(process.execPath), "node_modules", "npm", "bin", `${command}-cli.js`),
+  ];
 }
 
 /** Runs a program of the repository's dependencies: `typescript/bin/tsc`. */
