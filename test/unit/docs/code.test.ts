@@ -40,6 +40,7 @@ const found: readonly Found[] = pages.flatMap(({ name, blocks }) =>
 );
 const code = found.filter(({ block }) => CODE.includes(block.language));
 const ofKind = (kind: Directive["kind"]) => code.filter(({ block }) => block.directive?.kind === kind);
+const titled = (some: readonly Found[]) => some.map((each) => [each.title, each] as const);
 const titles = (some: readonly Found[]) => some.map(({ title }) => title);
 const manifest = JSON.parse(textOf("package.json")) as { scripts: Record<string, string> };
 
@@ -65,11 +66,11 @@ describe("each code block of README.md and the guide", () => {
     expect(exceptions.length).toBeLessThanOrEqual(3);
   });
 
-  test.each(found.filter(({ block }) => block.language in DATA))("$title can be parsed", ({ block }) => {
+  test.each(titled(found.filter(({ block }) => block.language in DATA)))("%s can be parsed", (_title, { block }) => {
     expect(() => DATA[block.language]!(block.code)).not.toThrow();
   });
 
-  test.each(ofKind("commands-only"))("$title: the commands exist", ({ block }) => {
+  test.each(titled(ofKind("commands-only")))("%s: the commands exist", (_title, { block }) => {
     expect(spawnSync("bash", ["-n"], { input: block.code }).status).toBe(0);
     for (const command of block.code.trim().split(/\n|&&/)) {
       const [program = "", ...words] = command.trim().split(" ");
@@ -108,16 +109,17 @@ describe("the code of README.md and the guide", () => {
     expect(problems).toEqual([]);
   });
 
-  describe.concurrent("does what it says", () => {
-    for (const lane of lanesOf([...ofKind("run"), ...ofKind("serves")])) {
-      describe.sequential("in turn", () => {
-        test.each(lane)("$title", { timeout: BLOCK_TIMEOUT_MS }, async ({ page, block }) => {
+  for (const lane of lanesOf([...ofKind("run"), ...ofKind("serves")])) {
+    // The lanes run beside each other, and the blocks of a lane in turn.
+    describe.concurrent("does what it says", () => {
+      for (const { title, page, block } of lane) {
+        test.sequential(title, { timeout: BLOCK_TIMEOUT_MS }, async () => {
           if (block.directive?.kind === "serves") await serves(page, block, block.directive);
           else await endsWell(page, block);
         });
-      });
-    }
-  });
+      }
+    });
+  }
 
   /** The program ends by itself, with exit code 0. */
   async function endsWell(page: string, block: Block): Promise<void> {
@@ -154,26 +156,33 @@ describe("the code of README.md and the guide", () => {
 
   const envFor = ({ code }: Block): Record<string, string> => ({
     // A block with a Conductor of its own is a test, and tests leave the variable unset.
-    ...(code.includes("ostinato/testing") ? {} : { CONDUCTOR_SERVER_URL: conductor.serverUrl }),
+    ...(code.includes('from "ostinato/testing"') ? {} : { CONDUCTOR_SERVER_URL: conductor.serverUrl }),
     CONDUCTOR_LOG_LEVEL: "warn",
+    // A stop waits for a poll that the server holds.
+    CONDUCTOR_WORKER_ALL_POLL_TIMEOUT: "100",
   });
 });
 
 /**
- * What may run at once with the others, in a few lanes. Blocks that have workers for the same task type share a lane: they
- * would take each other's tasks.
+ * What may run at once with the others, in a few lanes of about the same length. Blocks that have workers for the same
+ * task type share a lane: they would take each other's tasks.
  */
 function lanesOf(blocks: readonly Found[]): Found[][] {
-  const lanes = Array.from({ length: LANES }, () => ({ types: new Set<string>(), blocks: [] as Found[] }));
+  let groups: { readonly types: Set<string>; readonly blocks: Found[] }[] = [];
   for (const each of blocks) {
     const types = taskTypesOf(each);
-    const shared = lanes.filter((lane) => types.some((type) => lane.types.has(type)));
-    if (shared.length > 1) throw new Error(`${each.title} has the task types of two lanes; use other names`);
-    const lane = shared[0] ?? lanes.reduce((a, b) => (b.blocks.length < a.blocks.length ? b : a));
-    lane.blocks.push(each);
-    for (const type of types) lane.types.add(type);
+    const joined = groups.filter((group) => types.some((type) => group.types.has(type)));
+    groups = groups.filter((group) => !joined.includes(group));
+    groups.push({
+      types: new Set([...joined.flatMap((group) => [...group.types]), ...types]),
+      blocks: [...joined.flatMap((group) => group.blocks), each],
+    });
   }
-  return lanes.map((lane) => lane.blocks).filter((lane) => lane.length > 0);
+  const lanes = Array.from({ length: LANES }, (): Found[] => []);
+  for (const group of groups.sort((a, b) => b.blocks.length - a.blocks.length)) {
+    lanes.reduce((a, b) => (b.length < a.length ? b : a)).push(...group.blocks);
+  }
+  return lanes;
 }
 
 function taskTypesOf({ block }: Found): string[] {

@@ -5,7 +5,7 @@ import { WORKER_PROPS } from "../../../src/config/env-names.js";
 import { WORKER_EVENT_NAMES } from "../../../src/events/emitter.js";
 import { WORKER_OPTION_NAMES } from "../../../src/worker/define-worker.js";
 import { repositoryRoot } from "./consumer.js";
-import { markdownIn, page, pages, README, textOf } from "./pages.js";
+import { markdownIn, type Page, page, pages, README, textOf } from "./pages.js";
 
 /** What a newcomer reads at a sitting. */
 const README_MAX_BYTES = 12_288;
@@ -82,26 +82,27 @@ describe("README.md and the guide", () => {
 });
 
 describe("a page", () => {
-  const linking = [...pages, ...[...markdownIn("docs"), "samples/README.md", "samples/deploy/README.md"].map(other)];
+  const others = [...markdownIn("docs"), "samples/README.md", "samples/deploy/README.md"];
+  const linking = [...pages.map(titled), ...others.map((name) => [name, textOf(name)] as const)];
 
-  test.each(linking)("$name links to what is there", ({ name, text }) => {
+  test.each(linking)("%s links to what is there", (name, text) => {
     const targets = [...prose(text).matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target!);
     expect(targets.filter((target) => !/^https?:/.test(target) && !isThere(name, target))).toEqual([]);
   });
 
   // A site is built from the guide by a compiler that takes these for components and expressions.
-  test.each(pages)("$name has no tag and no {{ }} outside of code", ({ text }) => {
+  test.each(pages.map(titled))("%s has no tag and no {{ }} outside of code", (_name, text) => {
     expect(prose(text).match(/<\/?[a-zA-Z][^>]*>|\{\{/g)).toBeNull();
   });
 
-  test.each(pages)("$name has one title, and it comes first", ({ text }) => {
+  test.each(pages.map(titled))("%s has one title, and it comes first", (_name, text) => {
     expect(prose(text).match(/^# .+$/gm)).toHaveLength(1);
     expect(text).toMatch(/^# /);
   });
 });
 
-function other(name: string): { readonly name: string; readonly text: string } {
-  return { name, text: textOf(name) };
+function titled({ name, text }: Page): readonly [name: string, text: string] {
+  return [name, text];
 }
 
 function isThere(from: string, target: string): boolean {
