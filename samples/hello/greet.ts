@@ -5,7 +5,7 @@ const greet = defineWorker({
   concurrency: 10,
   execute: async ({ name }: { name: string }, ctx) => {
     const message = `Hello ${name}`;
-    ctx.logger.info({ name }, message);
+    ctx.logger.info({ greeted: name }, message);
     return { message };
   },
 });

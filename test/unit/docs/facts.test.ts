@@ -82,7 +82,8 @@ describe("README.md and the guide", () => {
 });
 
 describe("a page", () => {
-  const others = [...markdownIn("docs"), "samples/README.md", "samples/deploy/README.md"];
+  const folders = [".", "docs", "samples", ...foldersIn("samples"), "bench", "test"];
+  const others = folders.flatMap(markdownIn).filter((name) => name !== README);
   const linking = [...pages.map(titled), ...others.map((name) => [name, textOf(name)] as const)];
 
   test.each(linking)("%s links to what is there", (name, text) => {
@@ -103,6 +104,11 @@ describe("a page", () => {
 
 function titled({ name, text }: Page): readonly [name: string, text: string] {
   return [name, text];
+}
+
+function foldersIn(folder: string): string[] {
+  const entries = readdirSync(path.join(repositoryRoot, folder), { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => `${folder}/${entry.name}`);
 }
 
 function isThere(from: string, target: string): boolean {

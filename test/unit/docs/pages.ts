@@ -34,5 +34,5 @@ export function markdownIn(folder: string): string[] {
   return names
     .filter((name) => name.endsWith(".md"))
     .sort()
-    .map((name) => `${folder}/${name}`);
+    .map((name) => path.posix.join(folder, name));
 }
