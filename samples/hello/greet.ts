@@ -3,9 +3,10 @@ import { defineWorker, TaskHandler } from "ostinato";
 const greet = defineWorker({
   taskDefName: "greet",
   concurrency: 10,
-  execute: async (input: { name: string }, ctx) => {
-    ctx.log(`greeting ${input.name}`);
-    return { message: `Hello ${input.name}` };
+  execute: async ({ name }: { name: string }, ctx) => {
+    const message = `Hello ${name}`;
+    ctx.logger.info({ greeted: name }, message);
+    return { message };
   },
 });
 

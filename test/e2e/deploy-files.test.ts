@@ -13,9 +13,8 @@ import { checkManifests } from "../support/e2e/kubernetes-types.js";
 import { repositoryRoot } from "../support/e2e/packed-package.js";
 import { parseUnit, timeSpanMs } from "../support/e2e/systemd-unit.js";
 
-const README = readFileSync(path.join(repositoryRoot, "README.md"), "utf8");
-/** As the README tells it; nothing exports it. */
-const DRAIN_TIMEOUT_MS = Number(/`drainTimeoutMs` \(default (\d+)/.exec(README)?.[1]);
+/** As the guide tells it; nothing exports it. */
+const DRAIN_TIMEOUT_MS = Number(/`drainTimeoutMs` \(default (\d+)/.exec(guidePage("stop"))?.[1]);
 /** Until a supervisor kills what does not end; a process without one is done before that. */
 const STOP_MS = DRAIN_TIMEOUT_MS + KILL_MARGIN_MS;
 /** From the stall to the exit the watchdog may take its report, a grace of 5 s and the steps of its ladder, in ms. */
@@ -66,10 +65,10 @@ describe("the files of samples/deploy", () => {
       ["README.md", variablesIn(sampleText("README.md"))],
     ];
 
-    test.each(env)("%s sets variables that the product's README has", (_place, names) => {
+    test.each(env)("%s sets variables that the guide has", (_place, names) => {
       const ours = names.filter((name) => name.startsWith("CONDUCTOR_"));
       expect(ours.length).toBeGreaterThan(0);
-      for (const name of ours) expect(README).toContain(`\`${name}\``);
+      for (const name of ours) expect(guidePage("configure")).toContain(`\`${name}\``);
       // The others are Node's, and the sample's own.
       const others = names.filter((name) => !ours.includes(name));
       for (const name of others) expect(["NODE_ENV", "STATE_DIRECTORY"]).toContain(name);
@@ -252,4 +251,8 @@ describe("the files of samples/deploy", () => {
 
 function variablesIn(text: string): string[] {
   return [...new Set(text.match(/\bCONDUCTOR_[A-Z_]+\b/g))];
+}
+
+function guidePage(name: string): string {
+  return readFileSync(path.join(repositoryRoot, `docs/guide/${name}.md`), "utf8");
 }

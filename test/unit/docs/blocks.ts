@@ -5,7 +5,9 @@ export type Directive =
   /** It is (or exports) a worker: a task of this type, with this input, ends with this output. */
   | { readonly kind: "serves"; readonly taskType: string; readonly input: unknown; readonly output: unknown }
   /** It is not run, for the reason that stands there; its commands exist. */
-  | { readonly kind: "commands-only" };
+  | { readonly kind: "commands-only" }
+  /** It is a step of the start in an empty folder, which start.test.ts takes: in the folder, or in one of two terminals. */
+  | { readonly kind: "start"; readonly where: string };
 
 export interface Block {
   readonly language: string;
@@ -52,6 +54,7 @@ function blockOf(language: string, line: number, code: string, notes: readonly s
     if (note.startsWith("file: ")) file = note.slice("file: ".length);
     else if (note === "run: exits by itself") directive = { kind: "run" };
     else if (note.startsWith("commands-only: ")) directive = { kind: "commands-only" };
+    else if (note.startsWith("start: ")) directive = { kind: "start", where: note.slice("start: ".length) };
     else if (serves) {
       const [, taskType, input, output] = serves;
       directive = { kind: "serves", taskType: taskType!, input: JSON.parse(input!), output: JSON.parse(output!) };

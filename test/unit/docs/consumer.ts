@@ -10,20 +10,26 @@ export const repositoryRoot = fileURLToPath(new URL("../../..", import.meta.url)
 /** Runs what a block exports, if that is workers; a block that runs a handler of its own is only imported. */
 const SERVE = `
 import { TaskHandler } from "ostinato";
-const exported = await import(new URL(process.argv[2], import.meta.url));
+import { pathToFileURL } from "node:url";
+const exported = await import(pathToFileURL(process.argv[2]));
 const workers = Object.values(exported).filter((value) => typeof value?.execute === "function");
 if (workers.length > 0) await new TaskHandler({ workers }).run();
 `;
 
-/** A project that has installed the package, as a reader of the README would. */
+/** A project that has installed the package, as a reader of the documentation would, with a folder for each page. */
 export interface Consumer {
-  /** Adds a file. */
+  /** Adds a file; its folder is made if it is not there. */
   write(name: string, content: string): void;
   /** Type-checks the `.ts` files and compiles them; returns what is wrong, one line each. */
   compile(names: readonly string[]): string[];
-  start(command: string, args: readonly string[], env: Readonly<Record<string, string>>): RunningCommand;
+  /** Starts a command in a folder of the project. */
+  start(folder: string, command: string, args: readonly string[], env: Env): RunningCommand;
+  /** Starts Node in a folder of the project, with the workers that a module of that folder exports. */
+  serve(folder: string, module: string, env: Env): RunningCommand;
   remove(): void;
 }
+
+type Env = Readonly<Record<string, string>>;
 
 export interface RunningCommand {
   readonly output: () => string;
@@ -31,35 +37,38 @@ export interface RunningCommand {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** The script that {@link Consumer.start} runs a block's exported workers with. */
-export const SERVE_SCRIPT = "serve-block.js";
+const SERVE_SCRIPT = "serve-block.js";
 
 export function createConsumer(): Consumer {
   if (!existsSync(path.join(repositoryRoot, "dist/index.js")))
     throw new Error("build the package first: npm run build");
-  const root = mkdtempSync(path.join(tmpdir(), "ostinato-readme-"));
+  const root = mkdtempSync(path.join(tmpdir(), "ostinato-docs-"));
   const app = path.join(root, "app");
   mkdirSync(path.join(app, "node_modules"), { recursive: true });
   symlinkSync(path.join(repositoryRoot, "node_modules"), path.join(root, "node_modules"), "junction");
   symlinkSync(repositoryRoot, path.join(app, "node_modules/ostinato"), "junction");
   const write = (name: string, content: string): void => {
-    writeFileSync(path.join(app, name), content);
+    const file = path.join(app, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, content);
   };
   write("package.json", JSON.stringify({ type: "module", private: true }));
   write(SERVE_SCRIPT, SERVE);
   return {
     write,
-    compile: (names) => compile(names.map((name) => path.join(app, name))),
-    start: (command, args, env) => start(app, command, args, env),
+    compile: (names) => compile(app, names),
+    start: (folder, command, args, env) => start(path.join(app, folder), command, args, env),
+    serve: (folder, module, env) =>
+      start(path.join(app, folder), process.execPath, [path.join(app, SERVE_SCRIPT), module], env),
     remove: () => {
       rmSync(root, { recursive: true, force: true });
     },
   };
 }
 
-function compile(files: readonly string[]): string[] {
+function compile(root: string, names: readonly string[]): string[] {
   const program = ts.createProgram({
-    rootNames: files,
+    rootNames: names.map((name) => path.join(root, name)),
     options: {
       target: ts.ScriptTarget.ES2023,
       module: ts.ModuleKind.NodeNext,
@@ -72,7 +81,7 @@ function compile(files: readonly string[]): string[] {
   });
   const { diagnostics } = program.emit();
   return [...ts.getPreEmitDiagnostics(program), ...diagnostics].map(({ file, start, messageText }) => {
-    const where = file === undefined ? "" : `${path.basename(file.fileName)}:${lineOf(file, start)}: `;
+    const where = file === undefined ? "" : `${path.relative(root, file.fileName)}:${lineOf(file, start)}: `;
     return `${where}${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
   });
 }
@@ -81,12 +90,7 @@ function lineOf(file: ts.SourceFile, position = 0): number {
   return file.getLineAndCharacterOfPosition(position).line + 1;
 }
 
-function start(
-  cwd: string,
-  command: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-): RunningCommand {
+function start(cwd: string, command: string, args: readonly string[], env: Env): RunningCommand {
   const { PATH, HOME } = process.env;
   const child = spawn(command, args, { cwd, env: { PATH, HOME, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
