@@ -1,3 +1,9 @@
+/**
+ * Runs a script of workers in processes of its own, and replaces what dies.
+ *
+ * @module ostinato/supervisor
+ */
+
 export { superviseWorkers, type SuperviseOptions, type SupervisorHandle } from "./primary/supervise.js";
 export type { ExitKind } from "./primary/exit-kind.js";
 export type { ExitRecord, PlaceState, PlaceStatus } from "./primary/process-place.js";

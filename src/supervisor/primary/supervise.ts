@@ -14,6 +14,7 @@ import { currentConditions, findScript } from "./script.js";
 import { obeySignals } from "./signals.js";
 import { Supervisor, type SupervisorEnd, type SupervisorStatus } from "./supervisor.js";
 
+/** The options of {@link superviseWorkers}. Where an environment variable is named, it wins over the option. */
 export interface SuperviseOptions {
   /** The module that starts the workers, with `new TaskHandler({ … }).run()` or `start()`: its path or `file:` URL. */
   script: string | URL;
@@ -49,6 +50,7 @@ export interface SuperviseOptions {
 export interface SupervisorHandle {
   /** Where health and metrics are answered; undefined: nowhere. */
   readonly adminUrl: string | undefined;
+  /** What the supervisor and its processes are doing now. */
   readonly status: SupervisorStatus;
   /** Resolves when no process is left and none will be started; never rejects. */
   readonly exited: Promise<SupervisorEnd>;
