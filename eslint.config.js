@@ -1,7 +1,18 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", ".cache/", "node_modules/", "coverage/", "bench/results/"] },
+  {
+    ignores: [
+      "dist/",
+      ".cache/",
+      "node_modules/",
+      "coverage/",
+      "bench/results/",
+      "docs/reference/",
+      "docs/.vitepress/dist/",
+      "docs/.vitepress/cache/",
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {

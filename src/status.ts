@@ -3,11 +3,15 @@ import type { LoopPhase } from "./liveness/board.js";
 /** What a runner is doing, for status pages and tests. */
 export interface RunnerStatus {
   readonly taskType: string;
+  /** The domain it polls; undefined: none. */
   readonly domain: string | undefined;
+  /** What it was told to do. `draining`: it polls no more, and tasks that run may finish. */
   readonly state: "polling" | "paused" | "draining" | "stopped";
   /** What its loop did last. */
   readonly phase: LoopPhase;
+  /** How many tasks may run at once. */
   readonly concurrency: number;
+  /** How many slots are taken by tasks, the first attempt to deliver their result included. */
   readonly running: number;
   /** Milliseconds since the loop's last iteration. */
   readonly lastBeatAgoMs: number;
@@ -34,6 +38,7 @@ export interface GroupStatus {
 
 /** What a handler is doing: what `handler.status` and `/status` tell. */
 export interface TaskHandlerStatus extends GroupStatus {
+  /** `draining`: nothing is polled any more, and what runs may finish. */
   readonly state: "running" | "draining" | "stopped";
 }
 

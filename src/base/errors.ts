@@ -45,6 +45,7 @@ export class OstinatoError extends Error {
     Object.defineProperty(this, brand, { value: lineageOf(new.target) });
   }
 
+  /** The name of the class, minified or not. */
   override get name(): string {
     return brandOf(this.constructor) ?? this.constructor.name;
   }

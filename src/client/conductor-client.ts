@@ -17,6 +17,7 @@ import { MetadataClient } from "./metadata-client.js";
 import { TaskClient } from "./task-client.js";
 import { WorkflowClient } from "./workflow-client.js";
 
+/** The options of {@link createConductorClient}. */
 export interface ConductorClientOptions {
   /**
    * Where Conductor's API is: `http://localhost:8080/api`; without a path, `/api` is added. The environment's

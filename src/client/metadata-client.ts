@@ -17,12 +17,13 @@ const TASK_DEFS = "/metadata/taskdefs";
 const WORKFLOW_DEFS = "/metadata/workflow";
 
 /**
- * Definitions of tasks and workflows, one request each. Every method throws `ConductorError` when the request fails;
+ * Definitions of tasks and workflows, one request each; `createConductorClient` makes it. Every method throws `ConductorError` when the request fails;
  * nothing is retried.
  */
 export class MetadataClient {
   readonly #send: Send;
 
+  /** @hidden It takes internal parts: `createConductorClient` makes one. */
   constructor(transport: Transport, requestTimeoutMs: number) {
     this.#send = createSend(transport, requestTimeoutMs);
   }

@@ -4,12 +4,13 @@ import type { PollRequest, TaskApi } from "../conductor/task-api.js";
 import type { Task, TaskLog, TaskResult } from "../conductor/types.js";
 
 /**
- * Conductor's task endpoints, one request each. Every method throws {@link ConductorError} when the request fails;
+ * Conductor's task endpoints, one request each; `createConductorClient` makes it. Every method throws {@link ConductorError} when the request fails;
  * nothing is retried.
  */
 export class TaskClient {
   readonly #api: TaskApi;
 
+  /** @hidden It takes internal parts: `createConductorClient` makes one. */
   constructor(api: TaskApi) {
     this.#api = api;
   }

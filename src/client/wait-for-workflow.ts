@@ -3,6 +3,7 @@ import { ConductorError } from "../conductor/errors.js";
 import type { Workflow, WorkflowState, WorkflowStatus } from "../conductor/types.js";
 import { invalidRequest } from "./requests.js";
 
+/** How long the end of a workflow is waited for, and how often it is looked for. */
 export interface WaitForWorkflowOptions {
   /** How long to wait at most, in ms. */
   timeoutMs: number;

@@ -26,13 +26,17 @@ export interface SearchWorkflowsOptions {
   sort?: string;
 }
 
-/** Workflows. Every method throws `ConductorError` when the request fails; a start is never retried. */
+/**
+ * Workflows; `createConductorClient` makes it. Every method throws `ConductorError` when the request fails; a start is
+ * never retried.
+ */
 export class WorkflowClient {
   readonly #send: Send;
   readonly #requestTimeoutMs: number;
   readonly #clock: Clock;
   readonly #sink: Pick<ClientSink, "workflowStarting" | "workflowStartFailed"> | undefined;
 
+  /** @hidden It takes internal parts: `createConductorClient` makes one. */
   constructor(
     transport: Transport,
     requestTimeoutMs: number,

@@ -3,8 +3,10 @@
  * is optional. Times are epoch milliseconds, durations in definitions are seconds.
  */
 
+/** An object as JSON can say it: what tasks and workflows take and give. */
 export type JsonObject = Record<string, unknown>;
 
+/** What a task can be in. All but `SCHEDULED` and `IN_PROGRESS` are final for the attempt. */
 export type TaskStatus =
   | "SCHEDULED"
   | "IN_PROGRESS"
@@ -19,6 +21,7 @@ export type TaskStatus =
 /** The statuses a worker may report. */
 export type TaskResultStatus = "IN_PROGRESS" | "COMPLETED" | "FAILED" | "FAILED_WITH_TERMINAL_ERROR" | "CANCELED";
 
+/** What a workflow can be in. All but `RUNNING` and `PAUSED` are final, until somebody retries or restarts it. */
 export type WorkflowStatus = "RUNNING" | "COMPLETED" | "FAILED" | "TIMED_OUT" | "TERMINATED" | "PAUSED";
 
 /** A task as a poll hands it out, and as `GET /tasks/{taskId}` shows it. */
@@ -83,6 +86,7 @@ export interface TaskResult {
   externalOutputPayloadStoragePath?: string;
 }
 
+/** One line of the log that the server keeps with a task. */
 export interface TaskLog {
   log: string;
   taskId?: string;
@@ -90,6 +94,7 @@ export interface TaskLog {
   createdTime: number;
 }
 
+/** A task definition: how tasks of a type are retried, timed out and limited. Shared by every workflow that names it. */
 export interface TaskDef {
   name: string;
   description?: string;
@@ -124,6 +129,7 @@ export interface TaskDef {
   [field: string]: unknown;
 }
 
+/** One step of a workflow definition. */
 export interface WorkflowTask {
   name: string;
   taskReferenceName: string;
@@ -141,6 +147,7 @@ export interface WorkflowTask {
   [field: string]: unknown;
 }
 
+/** A workflow definition: the steps, in their order. A name and a version are one definition. */
 export interface WorkflowDef {
   name: string;
   /** Default 1. */
@@ -161,6 +168,7 @@ export interface WorkflowDef {
   [field: string]: unknown;
 }
 
+/** What a workflow is started with. */
 export interface StartWorkflowRequest {
   name: string;
   /** Default: the latest. */
@@ -174,6 +182,7 @@ export interface StartWorkflowRequest {
   workflowDef?: WorkflowDef;
 }
 
+/** A workflow as the server knows it: one run of a definition. */
 export interface Workflow {
   workflowId: string;
   status: WorkflowStatus;

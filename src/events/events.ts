@@ -67,5 +67,7 @@ export interface TaskEvent {
   workflowInstanceId: string;
 }
 
+/** The name of an event: what `on` and `off` of a `TaskHandler` take. */
 export type WorkerEventName = keyof WorkerEvents;
+/** Is called with each event of its name. It is not waited for, and what it throws is logged and harms nobody. */
 export type WorkerEventListener<K extends WorkerEventName> = (event: WorkerEvents[K]) => unknown;

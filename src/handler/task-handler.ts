@@ -21,6 +21,7 @@ const SECOND_SIGNAL_MS = 2_000;
 /** After `run()`, functions that were abandoned get this long before they are ended with the process, in ms. */
 const ABANDONED_GRACE_MS = 1_000;
 
+/** How a handler is stopped. */
 export interface StopOptions {
   /**
    * How long tasks that run may take to finish, in ms; what is not finished then goes back to the queue. Default 25000.
@@ -199,6 +200,7 @@ export class TaskHandler {
     return this.#emitter.on(event, listener);
   }
 
+  /** Listens no more; harmless when it did not listen. */
   off<K extends WorkerEventName>(event: K, listener: WorkerEventListener<K>): void {
     this.#emitter.off(event, listener);
   }
@@ -221,6 +223,7 @@ export class TaskHandler {
     for (const runner of this.#runners(taskDefName)) runner.setConcurrency(concurrency);
   }
 
+  /** What the handler and its runners are doing now; before the start and after the end, `stopped` and no runners. */
   get status(): TaskHandlerStatus {
     return this.#life?.status ?? STOPPED;
   }
@@ -230,6 +233,7 @@ export class TaskHandler {
     return this.#life?.adminUrl;
   }
 
+  /** {@link stop} with the default drain, at the end of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

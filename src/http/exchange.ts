@@ -1,6 +1,9 @@
 import type { OstinatoErrorCode } from "../base/errors.js";
 
-/** The lane a request travels in: held polls must never stand in front of a result. */
+/**
+ * The lane a request travels in, with connections of its own, so that held polls never stand in front of a result:
+ * `poll` for polls, `main` for everything else.
+ */
 export type Lane = "poll" | "main";
 
 /** One request, as the client of an API words it. */

@@ -26,9 +26,33 @@ export interface HeartbeatCell {
   release(): void;
 }
 
-/** What a loop does, in the order of the numbers on the board. */
-export const LOOP_PHASES = ["starting", "polling", "waiting", "full", "outboxFull", "paused", "draining"] as const;
-export type LoopPhase = (typeof LOOP_PHASES)[number];
+/** What a poll loop does. */
+export type LoopPhase =
+  /** It has not iterated yet. */
+  | "starting"
+  /** A poll is out. */
+  | "polling"
+  /** It could poll and waits: it backs off from a server that fails, or leaves the watch to others. */
+  | "waiting"
+  /** Every slot is taken. */
+  | "full"
+  /** So many finished results wait for delivery that nothing is polled. */
+  | "outboxFull"
+  /** It was told not to poll. */
+  | "paused"
+  /** It polls no more; tasks that run may finish. */
+  | "draining";
+
+/** The phases in the order of their numbers on the board. */
+export const LOOP_PHASES = [
+  "starting",
+  "polling",
+  "waiting",
+  "full",
+  "outboxFull",
+  "paused",
+  "draining",
+] as const satisfies readonly LoopPhase[];
 
 /** The value of a cell that no loop owns. Counters wrap below it. */
 export const CELL_OFF = -1;

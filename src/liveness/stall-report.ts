@@ -7,11 +7,13 @@ export type StallReason = "loop" | "request";
 
 /** What the watchdog found out about a stall: the line on stderr, the report file, and `onStall` get this. */
 export interface StallReport {
+  /** Whether a loop or a request is stuck. */
   readonly reason: StallReason;
   /** The task types whose loops did not iterate, or the path of the request that did not end. */
   readonly stuck: readonly string[];
+  /** How long it has stood still, in ms. */
   readonly stalledMs: number;
-  /** What the stuck loops did last: `polling`, `full`, `paused`, `waiting`, `draining`. */
+  /** What the stuck loops did last, each `LoopPhase` once, joined by commas: `polling, full`. */
   readonly phase: string;
   /** The task type whose function was entered last. */
   readonly lastEntered?: string;

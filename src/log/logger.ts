@@ -5,9 +5,13 @@ import { ignoreRejection } from "../base/on-rejection.js";
  * `safeLogger`.
  */
 export interface Logger {
+  /** What only a search for a fault needs. */
   debug(fields: object, message: string): void;
+  /** What happens in the life of a worker: it starts, a server is back, it drains. */
   info(fields: object, message: string): void;
+  /** Something is wrong, and the worker helps itself. */
   warn(fields: object, message: string): void;
+  /** Something is wrong that needs somebody: a result that cannot be delivered, a process that is stuck. */
   error(fields: object, message: string): void;
   /** A logger that adds `bindings` to each line. */
   child?(bindings: object): Logger;

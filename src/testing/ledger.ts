@@ -48,4 +48,5 @@ export interface Requeued {
   readonly taskId: string;
 }
 
+/** One thing that happened between the server and its workers. */
 export type LedgerEntry = HandOut | UpdateReceived | Requeued;

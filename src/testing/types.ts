@@ -31,6 +31,7 @@ export interface EmbeddedConductor extends AsyncDisposable {
   workflow(workflowId: string): Promise<Workflow>;
   /** All workflows, with their tasks. */
   workflows(): Promise<Workflow[]>;
+  /** A task as the server knows it. Rejects when there is none. */
   task(taskId: string): Promise<Task>;
   /** Ends a workflow; its open tasks are CANCELED. Rejects when it is COMPLETED. */
   terminateWorkflow(workflowId: string, reason?: string): Promise<void>;

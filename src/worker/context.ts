@@ -1,3 +1,10 @@
+/**
+ * The task that the calling function works for, without passing it on. Its import makes an `AsyncLocalStorage`, which
+ * costs CPU on every task.
+ *
+ * @module ostinato/context
+ */
+
 import { AsyncLocalStorage } from "node:async_hooks";
 import { CONTEXT_STORAGE } from "./context-storage.js";
 import type { TaskContext } from "./task-context.js";

@@ -85,6 +85,7 @@ export interface WorkerDefinition extends Readonly<WorkerOptions> {
 /** A worker as the official JavaScript SDK declares it: the whole task in, a task result out. */
 export interface ConductorWorker extends WorkerOptions {
   taskDefName: string;
+  /** Takes the whole task; what it returns is the result. What it throws is a failure that the server may retry. */
   execute: (task: Task) => Promise<Partial<TaskResult>>;
 }
 

@@ -11,6 +11,7 @@ export interface InProgress {
   readonly output?: JsonObject;
 }
 
+/** When a task is to be handed out again, and what it is to remember. */
 export interface InProgressOptions {
   /**
    * Seconds until the task may be polled again: 0 to 2147483647 (68 years). The server counts whole seconds; a fraction

@@ -1,17 +1,35 @@
 import { STALL_EXIT_CODE, type StallReport } from "../../liveness/stall-report.js";
 
-/**
- * Why a process ended:
- * - `stopped`: it was asked to, by the primary, by a signal or by its own code.
- * - `rolled`: it was replaced in a roll.
- * - `crashed`: an error ended it.
- * - `wedged`: it was stuck; its watchdog ended it, or the primary.
- * - `outOfMemory`: V8's heap was full.
- * - `killed`: a signal ended it that nobody of ours sent; the kernel kills so for want of memory.
- * - `notStarted`: it did not start a handler in time.
- */
-export const EXIT_KINDS = ["stopped", "rolled", "crashed", "wedged", "outOfMemory", "killed", "notStarted"] as const;
-export type ExitKind = (typeof EXIT_KINDS)[number];
+/** Why a process ended. */
+export type ExitKind =
+  /** It was asked to, by the primary, by a signal or by its own code. */
+  | "stopped"
+  /** It was replaced in a roll. */
+  | "rolled"
+  /** An error ended it. */
+  | "crashed"
+  /** It was stuck; its watchdog ended it, or the primary. */
+  | "wedged"
+  /** V8's heap was full. */
+  | "outOfMemory"
+  /** A signal ended it that nobody of ours sent; the kernel kills so for want of memory. */
+  | "killed"
+  /** It did not start a handler in time. */
+  | "notStarted";
+
+/** The one list of the kinds; the compiler holds it to {@link ExitKind}. */
+const KINDS = {
+  stopped: true,
+  rolled: true,
+  crashed: true,
+  wedged: true,
+  outOfMemory: true,
+  killed: true,
+  notStarted: true,
+} satisfies Record<ExitKind, true>;
+
+/** Every kind of end there is. */
+export const EXIT_KINDS = Object.keys(KINDS) as readonly ExitKind[];
 
 /** All that is known when a process has ended. */
 export interface ExitFacts {

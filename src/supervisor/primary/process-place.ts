@@ -14,6 +14,7 @@ import type { ServerAnswers } from "./rolling.js";
 
 /** The end of one process. */
 export interface ExitRecord {
+  /** 0 to N−1: which of the processes it was. */
   readonly process: number;
   readonly pid: number | undefined;
   readonly kind: ExitKind;
@@ -30,6 +31,7 @@ export type PlaceState =
   /** Nobody is there: before the first start, between a death and the replacement, and after the end. */
   "empty" | "starting" | "ready" | "stopping";
 
+/** One of the N processes: who is in it now, and how the last one ended. */
 export interface PlaceStatus {
   /** 0 to N−1: the label `process` of its metrics. */
   readonly process: number;

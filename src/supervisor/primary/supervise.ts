@@ -14,6 +14,7 @@ import { Supervisor, type SupervisorEnd, type SupervisorStatus } from "./supervi
 export interface SupervisorHandle {
   /** Where health and metrics are answered; undefined: nowhere. */
   readonly adminUrl: string | undefined;
+  /** What the supervisor and its processes are doing now. */
   readonly status: SupervisorStatus;
   /** Resolves when no process is left and none will be started; never rejects. */
   readonly exited: Promise<SupervisorEnd>;

@@ -23,6 +23,7 @@ export interface SupervisorOptions {
 /** What a supervisor is in. */
 export type SupervisorState = "running" | "rolling" | "stopping" | "stopped";
 
+/** What a supervisor and its processes are doing: what `status` of its handle tells. */
 export interface SupervisorStatus {
   readonly state: SupervisorState;
   readonly processes: readonly PlaceStatus[];
