@@ -1,4 +1,4 @@
-import { readVersion } from "../base/package-version.js";
+import { packageVersion } from "../base/package-version.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
 import type { TaskHandlerStatus } from "../status.js";
 import { processFacts, statusBody } from "./about.js";
@@ -26,7 +26,7 @@ export type Routes = (method: string | undefined, target: string | undefined) =>
 
 /** What is answered to which request. Nothing here changes anything. */
 export function createRoutes({ status, stallMs, registry }: RouteOptions): Routes {
-  const version = readVersion();
+  const version = packageVersion();
   const scrape = registry === undefined ? undefined : createScraper(registry);
 
   return toRoutes({
