@@ -1,4 +1,5 @@
-import { type RunnerStatus, type TaskHandlerStatus, nameOf } from "../status.js";
+import { queueNameOf } from "../conductor/queue-name.js";
+import type { RunnerStatus, TaskHandlerStatus } from "../status.js";
 import type { ProcessFacts } from "./about.js";
 import { seconds, type Liveness, type Readiness } from "./health.js";
 
@@ -41,11 +42,11 @@ renewed every ${REFRESH_SECONDS} s</small></p>
 }
 
 function row(runner: RunnerStatus): string {
-  const { state, phase, running, concurrency, lastPollAgoMs, pollsFailing } = runner;
+  const { taskType, domain, state, phase, running, concurrency, lastPollAgoMs, pollsFailing } = runner;
   const doing = state === "polling" ? phase : state;
   const lastPoll = lastPollAgoMs === undefined ? "none yet" : `${seconds(lastPollAgoMs)} ago`;
   const failing = pollsFailing === undefined ? "" : `for ${seconds(pollsFailing.forMs)}: ${pollsFailing.error}`;
-  const cells = [nameOf(runner), doing, `${running} of ${concurrency}`, lastPoll];
+  const cells = [queueNameOf(taskType, domain), doing, `${running} of ${concurrency}`, lastPoll];
   return `<tr>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join("")}<td class="bad">${escaped(failing)}</td></tr>`;
 }
 

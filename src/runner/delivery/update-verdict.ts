@@ -1,6 +1,6 @@
 import type { HandOut } from "../../conductor/hand-out.js";
-import type { Reply } from "../../conductor/reply.js";
-import { isUnheard, ABOUT_THE_REQUEST, isGone } from "../gate/verdict.js";
+import { FINAL_STATUSES, type Reply } from "../../conductor/reply.js";
+import { isUnheard, isGone } from "../gate/verdict.js";
 
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =
@@ -42,7 +42,7 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, door: "v1" | "v
   if (status === 500) return { kind: "retry", strike: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
   if (status === 403) return { kind: "retry", strike: "maybe" };
   if (isUnheard(error)) return { kind: "retry", strike: "maybe" };
-  if (ABOUT_THE_REQUEST.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
+  if (FINAL_STATUSES.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
   return { kind: "retry", strike: "none" };
 }
 

@@ -1,7 +1,9 @@
 import { sleep, type Timer } from "../../base/clock.js";
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { hasUniqueWorkerId } from "../../config/unique-worker-id.js";
 import { reportReply } from "../gate/server-gate.js";
 import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
@@ -83,7 +85,7 @@ export class Reclaim {
   /** An answer that may have carried tasks was lost; the server may fill it until `heldUntil`, by the clock. */
   lost(site: ReclaimSite, heldUntil: number): void {
     // A workerId of the user's own may belong to other processes as well.
-    const isOurs = (site.config.sources.workerId ?? "default") === "default";
+    const isOurs = hasUniqueWorkerId(site.config);
     if (this.#isOff || this.#stopped || !isOurs) return;
     const notBefore = Math.max(this.#shared.clock.now(), heldUntil) + SETTLE_MS;
     const { workerId } = site.config;
@@ -221,7 +223,7 @@ export class Reclaim {
   async #look({ site, workerId, predecessor }: Search): Promise<boolean> {
     const { api, gate, log, table } = this.#shared;
     const { taskDefName, domain } = site.config;
-    const queue = domain === undefined ? taskDefName : `${domain}:${taskDefName}`;
+    const queue = queueNameOf(taskDefName, domain);
     const send = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | undefined> => {
       const permit = gate.admit();
       if ("waitMs" in permit) return undefined;

@@ -4,7 +4,7 @@ import type { StallReport } from "../../liveness/stall-report.js";
 import { TickAge } from "../../liveness/tick-age.js";
 import type { Logger } from "../../log/logger.js";
 import type { Predecessor, PollerIdentity } from "../../runner/recovery/held-task.js";
-import type { TaskHandlerStatus } from "../../status.js";
+import { isOverburdened, type TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, type MetricJson, type Report } from "../messages.js";
 import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
 import type { Child, ForkChild } from "./fork.js";
@@ -98,11 +98,6 @@ interface Occupant {
   warnTimer: Timer;
   startTimer: Timer;
   killTimer: Timer;
-}
-
-/** It carries twice what it should, and only its end frees it of that. */
-function isOverburdened({ abandoned, runners }: TaskHandlerStatus): boolean {
-  return abandoned > runners.reduce((sum, { concurrency }) => sum + concurrency, 0);
 }
 
 /** One of the N processes: whoever is in it now, from its fork to its end. */

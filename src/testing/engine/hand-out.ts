@@ -1,7 +1,7 @@
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { HandOut } from "../ledger.js";
 import { setWorkflowAlarm } from "./decide.js";
 import { isEnded, type TaskRecord } from "./model.js";
-import { queueNameOf } from "./queue.js";
 import { enqueue, type EngineState, queueNamed, setStatus } from "./state.js";
 
 /** A poll, or the second half of an `update-v2`. */

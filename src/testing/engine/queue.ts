@@ -93,8 +93,3 @@ export class TaskQueue {
     }
   }
 }
-
-/** `domain:type`, or the bare type. An empty domain is a domain, as it is on the server. */
-export function queueNameOf(taskType: string, domain: string | undefined): string {
-  return domain === undefined ? taskType : `${domain}:${taskType}`;
-}

@@ -1,9 +1,10 @@
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { TaskStatus } from "../../conductor/types.js";
 import type { LedgerEntry } from "../ledger.js";
 import { createPolling, type Polling, type QueueKind } from "./held-polls.js";
 import { Metadata } from "./metadata.js";
 import { isEnded, type PollData, type StoredLog, type TaskRecord, type WorkflowRecord } from "./model.js";
-import { queueNameOf, TaskQueue } from "./queue.js";
+import { TaskQueue } from "./queue.js";
 import type { Timeline } from "./timeline.js";
 
 /** Everything the server knows. Routes and engine are functions over it. */

@@ -1,4 +1,4 @@
-import { queueNameOf } from "../engine/queue.js";
+import { queueNameOf } from "../../conductor/queue-name.js";
 import { fault } from "../engine/refusal.js";
 import { enqueue, type EngineState } from "../engine/state.js";
 import {

@@ -199,7 +199,7 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     shape: "terminated",
     test: ENDED,
     file: "runner/execution/upkeep.ts",
-    code: `if (reply.kind === "answered" && ENDED.has(reply.value.status)) {`,
+    code: `if (reply.kind === "answered" && ENDED_TASK_STATUSES.has(reply.value.status)) {`,
     broken: `if (reply.kind !== "answered" && reply.kind !== "notSent") {`,
   },
   {
