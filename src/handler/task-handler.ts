@@ -13,6 +13,7 @@ import { safeLogger } from "../log/logger.js";
 import type { TaskRunner } from "../runner/task-runner.js";
 import type { TaskHandlerStatus } from "../status.js";
 import { isSupervised } from "../supervisor/child/is-supervised.js";
+import "../supervisor/child/before-first-line.js";
 import { HandlerLife, type Internals } from "./handler-life.js";
 import { onUncaughtErrors, throwToNode } from "./process-end.js";
 

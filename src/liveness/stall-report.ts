@@ -43,5 +43,3 @@ export interface StallReport {
 
 /** Exit code of a process that was stuck, as of other SDKs: EX_SOFTWARE. */
 export const STALL_EXIT_CODE = 70;
-/** A descriptor that gets the line of a stall as well: a supervisor's pipe. */
-export const REPORT_FD_VARIABLE = "OSTINATO_REPORT_FD";

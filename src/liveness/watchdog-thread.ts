@@ -1,7 +1,8 @@
 import { isMainThread, Worker } from "node:worker_threads";
 import { BOARD_LAYOUT, CELL_OFF, LOOP_PHASES, type HeartbeatBoard } from "./board.js";
+import { takeReportFd } from "./report-fd.js";
 import { HOLD, installStallHook, type Described } from "./stall-hook.js";
-import { REPORT_FD_VARIABLE, STALL_EXIT_CODE, type StallReport } from "./stall-report.js";
+import { STALL_EXIT_CODE, type StallReport } from "./stall-report.js";
 import { EXIT_THREAD_SOURCE } from "./thread/exit-source.js";
 import type { Attachment, FromThread, ThreadData, ToThread } from "./thread/protocol.js";
 import { WATCHDOG_SOURCE } from "./thread/source.js";
@@ -102,7 +103,7 @@ class WatchdogThread {
       mayInspect: mayInspect(),
       exitThreadSource: EXIT_THREAD_SOURCE,
       stallExitCode: STALL_EXIT_CODE,
-      reportFd: REPORT_FD,
+      reportFd: takeReportFd(),
     };
     let worker: Worker;
     this.#startedAt = performance.now();
@@ -222,15 +223,6 @@ function standStill(exitCode: number): void {
   }
   Atomics.wait(never, 0, 0, KILL_BOUND_MS);
 }
-
-/** Taken out of the environment: what this process starts has something else under that number. */
-function takeReportFd(): number | undefined {
-  const value = process.env[REPORT_FD_VARIABLE];
-  Reflect.deleteProperty(process.env, REPORT_FD_VARIABLE);
-  return value !== undefined && /^\d{1,4}$/.test(value) ? Number(value) : undefined;
-}
-
-const REPORT_FD = takeReportFd();
 
 /** The only one of the process. */
 export const watchdogThread = new WatchdogThread();

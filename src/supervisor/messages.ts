@@ -2,10 +2,11 @@ import type { Predecessor, PollerIdentity, HeldTask } from "../runner/recovery/h
 import type { TaskHandlerStatus } from "../status.js";
 
 /** Set in the environment of a supervised process: its number, 0 to N−1. */
-export const SUPERVISED_ENV = "OSTINATO_SUPERVISED";
-/** The descriptor on which the watchdog's thread tells the primary why it ends the process. */
-export const REPORT_FD_ENV = "OSTINATO_REPORT_FD";
-/** Where that pipe is in a child's descriptors: after the standard ones and the channel. */
+export const SUPERVISED_VARIABLE = "OSTINATO_SUPERVISED";
+/**
+ * On which of a child's descriptors the watchdog's thread tells the primary why it ends the process: the one after the
+ * standard ones and the channel. The child is told by the variable `REPORT_FD_VARIABLE`.
+ */
 export const REPORT_FD = 4;
 /** How often a child tells that it is there, and the primary looks, in ms. */
 export const BEAT_MS = 1_000;

@@ -1,8 +1,9 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Readable } from "node:stream";
 import { loseUnwritableLines } from "../../base/unwritable-output.js";
+import { REPORT_FD_VARIABLE } from "../../liveness/report-fd.js";
 import type { StallReport } from "../../liveness/stall-report.js";
-import { REPORT_FD, REPORT_FD_ENV, SUPERVISED_ENV, unwrap, wrap, type Order, type Report } from "../messages.js";
+import { REPORT_FD, SUPERVISED_VARIABLE, unwrap, wrap, type Order, type Report } from "../messages.js";
 
 /** What a child process tells. */
 export interface ChildEvents {
@@ -51,7 +52,7 @@ export function createForkChild({ script, args, execArgv, env }: ForkOptions): F
   });
   loseUnwritableLines();
   return (place, events) => {
-    const childEnv = { ...env, [SUPERVISED_ENV]: String(place), [REPORT_FD_ENV]: String(REPORT_FD) };
+    const childEnv = { ...env, [SUPERVISED_VARIABLE]: String(place), [REPORT_FD_VARIABLE]: String(REPORT_FD) };
     try {
       return watch(cluster.fork(childEnv), events);
     } catch (error) {

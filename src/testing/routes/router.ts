@@ -34,16 +34,24 @@ const routes: readonly Route[] = [
   ...healthRoutes,
 ];
 
+const compiled = compile(routes);
+
 /** By number of segments; of two routes that fit, the one with more that is fixed comes first. */
-const compiled = new Map<number, CompiledRoute[]>();
-for (const route of routes) {
-  const segments = route[1].split("/").slice(1);
-  const sameLength = compiled.get(segments.length) ?? [];
-  sameLength.push({ route, segments });
-  compiled.set(segments.length, sameLength);
+function compile(all: readonly Route[]): ReadonlyMap<number, readonly CompiledRoute[]> {
+  const byLength = new Map<number, CompiledRoute[]>();
+  for (const route of all) {
+    const segments = route[1].split("/").slice(1);
+    const sameLength = byLength.get(segments.length) ?? [];
+    sameLength.push({ route, segments });
+    byLength.set(segments.length, sameLength);
+  }
+  for (const sameLength of byLength.values()) sameLength.sort((a, b) => openParts(a) - openParts(b));
+  return byLength;
 }
-const openParts = ({ segments }: CompiledRoute): number => segments.filter((segment) => segment.startsWith("{")).length;
-for (const sameLength of compiled.values()) sameLength.sort((a, b) => openParts(a) - openParts(b));
+
+function openParts({ segments }: CompiledRoute): number {
+  return segments.filter((segment) => segment.startsWith("{")).length;
+}
 
 /** From request to answer. Everything that goes wrong becomes an answer as well. */
 export function answer(state: EngineState, raw: RawRequest): Reply | HeldReply {
