@@ -1,6 +1,6 @@
 import { queueNameOf } from "../conductor/queue-name.js";
 import type { RunnerStatus, TaskHandlerStatus } from "../status.js";
-import type { ProcessFacts } from "./about.js";
+import type { AboutProcess } from "./about.js";
 import { seconds, type Liveness, type Readiness } from "./health.js";
 
 const REFRESH_SECONDS = 5;
@@ -12,7 +12,7 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px soli
 
 export interface PageFacts {
   readonly status: TaskHandlerStatus;
-  readonly facts: ProcessFacts;
+  readonly facts: AboutProcess;
   readonly liveness: Liveness;
   readonly readiness: Readiness;
   readonly hasMetrics: boolean;

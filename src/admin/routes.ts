@@ -1,7 +1,7 @@
 import { packageVersion } from "../base/package-version.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
 import type { TaskHandlerStatus } from "../status.js";
-import { processFacts, statusBody } from "./about.js";
+import { aboutThisProcess, statusBody } from "./about.js";
 import { judgeLiveness, judgeReadiness } from "./health.js";
 import { page } from "./page.js";
 import { createScraper } from "./scrape.js";
@@ -38,7 +38,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
       const { isReady, reasons } = judgeReadiness(status());
       return json(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", reasons });
     },
-    "/status": () => json(200, statusBody(status(), processFacts(version))),
+    "/status": () => json(200, statusBody(status(), aboutThisProcess(version))),
     "/metrics": async () => {
       if (scrape === undefined) return text(404, "metrics are switched off: the option registry is false");
       const { contentType, text: body } = await scrape();
@@ -48,7 +48,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
       const now = status();
       const body = page({
         status: now,
-        facts: processFacts(version),
+        facts: aboutThisProcess(version),
         liveness: judgeLiveness(now, stallMs),
         readiness: judgeReadiness(now),
         hasMetrics: scrape !== undefined,

@@ -46,12 +46,21 @@ export interface ExchangeOwner {
  * - `connecting`: handed to undici, nothing written.
  * - `sent`: written, or about to be; from here on nobody knows what the server has done.
  * - `receiving`: headers have come.
+ * - `settled`: it has its value; whatever comes is too late.
  */
 type Phase = "queued" | "connecting" | "sent" | "receiving" | "settled";
 
 /**
- * One request from the call to its value. It is the handler that undici calls, in the handler style that undici's own
- * API uses inside: the newer one is a wrapper around it that parses all headers into an object, and we need two.
+ * One request from the call to its value, which is exactly one and always comes: the deadline sees to that. It knows at
+ * each moment whether a byte may have reached the server, for that decides whether it ends as `notSent` or `maybeApplied`.
+ *
+ * Its lane makes it, and hands it to a generation's pool with {@link dispatchTo} when there is room, or ends it with
+ * {@link refuse}; undici calls the `on…` methods; its own timer calls the deadline. The phases follow each other in their
+ * order, with one way back: a connection that was dead before anything was written puts it at the head of the queue.
+ * While it is with a generation it counts there, and what shows that a path may be dead is told to the lane.
+ *
+ * It is a handler in the style that undici's own API uses inside: the newer one is a wrapper around it that parses all
+ * headers into an object, and we need four.
  */
 export class PendingExchange implements Dispatcher.DispatchHandler, Linked<PendingExchange> {
   readonly request: HttpRequest;

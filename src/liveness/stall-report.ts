@@ -8,10 +8,13 @@ export type StallReason = "loop" | "request";
 /** What the watchdog found out about a stall: the line on stderr, the report file, and `onStall` get this. */
 export interface StallReport {
   readonly reason: StallReason;
-  /** The task types whose loops did not iterate, or the path of the request that did not end. */
+  /** The task types whose loops did not iterate, or the method and path of the request that did not end. */
   readonly stuck: readonly string[];
   readonly stalledMs: number;
-  /** What the stuck loops did last: `polling`, `full`, `paused`, `waiting`, `draining`. */
+  /**
+   * What the stuck loops did last: `starting`, `polling`, `waiting`, `full`, `outboxFull`, `paused` or `draining`; several
+   * of them, with commas between, where loops differ. Of a stuck request: what all loops did last.
+   */
   readonly phase: string;
   /** The task type whose function was entered last. */
   readonly lastEntered?: string;

@@ -20,7 +20,19 @@ const KILL_BOUND_MS = 3_000;
 
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** The main thread's side of the one watchdog thread of a process; it lives while something is watched. */
+/**
+ * The main thread's side of the watchdog: one thread for a process, however many handlers are watched in it. `watch()`
+ * attaches and detaches them; the thread is started with the first, ended with the last, and replaced when it dies.
+ *
+ * - The thread reads the boards by itself, so that it also sees a main thread that is stuck. It asks that thread only
+ *   when a loop stands still: by `areYouThere`, and by a function that {@link installStallHook} puts where it is found.
+ * - A stall is told by the thread (`stalled`), or found by the main thread and declared to it. Either way the thread makes
+ *   the report and ends the process; {@link leave} uses the time until then, where the main thread turns.
+ * - {@link end} ends the process for other reasons by the same means, because `process.exit()` may hang.
+ *
+ * Without a thread (a limit, a permission, a worker thread) nobody watches, which `onFailure` is told; what ends the
+ * process then is the main thread alone.
+ */
 class WatchdogThread {
   readonly #hook = `ostinato.stall.${Math.random().toString(36).slice(2)}`;
   readonly #held = new Int32Array(new SharedArrayBuffer(4));
@@ -33,7 +45,7 @@ class WatchdogThread {
   #restart: NodeJS.Timeout | undefined;
   #isLeaving = false;
 
-  /** Undefined where no thread may be started; `onFailure` was told why. */
+  /** Watches this one as well. Returns a number by which it goes, also where nobody watches: `onFailure` is told that. */
   attach(watched: WatchedProcess): number {
     const id = ++this.#lastId;
     this.#watched.set(id, watched);

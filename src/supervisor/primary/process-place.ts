@@ -25,7 +25,7 @@ export interface ExitRecord {
   readonly hadToBeKilled: boolean;
 }
 
-/** What one of the N processes is in. */
+/** How it stands with one of the N places for a process. */
 export type PlaceState =
   /** Nobody is there: before the first start, between a death and the replacement, and after the end. */
   "empty" | "starting" | "ready" | "stopping";
@@ -52,9 +52,9 @@ export interface PlaceOptions {
   readonly startTimeoutMs: number;
   readonly onReady: () => void;
   readonly onExit: (exit: ExitRecord) => void;
-  /** More functions go on in a process after the end of their tasks than may run at once. Called at each beat. */
   /** The process in here has told how it is. */
   readonly onBeat: () => void;
+  /** More functions go on in it after the end of their tasks than may run at once. Told again at each beat. */
   readonly onOverburdened: () => void;
   /** A process told its metrics unasked, when it stopped. */
   readonly onLastMetrics: (metrics: readonly MetricJson[]) => void;
@@ -100,7 +100,20 @@ interface Occupant {
   killTimer: Timer;
 }
 
-/** One of the N processes: whoever is in it now, from its fork to its end. */
+/**
+ * One of the N places for a process, and whoever is in it: the place stays, its processes (occupants) come and go. The
+ * supervisor says when one is to start and to stop, ticks each place once a second, and decides in `onExit` whether and
+ * when the next one starts; the place does the rest.
+ *
+ * - `empty`: nobody is in here. {@link start} forks, at once or after a wait.
+ * - `starting`: forked, and no handler has started. It is killed after `startTimeoutMs`.
+ * - `ready`: a handler polls. It must beat: one that is silent for longer than its own stall timeout is killed.
+ * - `stopping`: it was asked to end, or told that it does. It is killed when it has not ended some seconds after its drain,
+ *   or after its handlers have stopped.
+ *
+ * What a process had in its hands when it died is told to the ones that follow in here, until one has taken care of it.
+ * All waits are in the supervisor's own time: what it slept through kills nobody.
+ */
 export class ProcessPlace {
   readonly #options: PlaceOptions;
   readonly #scrapes = new Map<number, (metrics: readonly MetricJson[]) => void>();

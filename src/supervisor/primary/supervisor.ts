@@ -1,9 +1,10 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { SafeLogger } from "../../log/logger.js";
-import { BEAT_MS, type MetricJson } from "../messages.js";
+import { BEAT_MS } from "../messages.js";
 import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
 import type { ForkChild } from "./fork.js";
 import { MergedMetrics } from "./merged-metrics.js";
+import { ownMetrics } from "./own-metrics.js";
 import { ProcessPlace, type ExitRecord, type PlaceStatus } from "./process-place.js";
 import { endsInARow, restartDelayMs, shouldGiveUp, type RestartLimits } from "./restart-policy.js";
 import { nextRollStep } from "./rolling.js";
@@ -164,24 +165,7 @@ export class Supervisor {
       this.#metrics.collect(number, answer);
     });
     await Promise.all(asking);
-    return this.#metrics.render(live, this.#ownMetrics());
-  }
-
-  #ownMetrics(): MetricJson[] {
-    const restarts = Object.entries(this.#restarts).map(([reason, value]) => ({ labels: { reason }, value }));
-    const up = this.#places.map((place, process) => ({
-      labels: { process },
-      value: place.state === "ready" ? 1 : 0,
-    }));
-    return [
-      {
-        name: "worker_restart_total",
-        help: "Worker processes that were replaced, by the reason of their end",
-        type: "counter",
-        values: restarts,
-      },
-      { name: "worker_process_ready", help: "Whether the process polls (1) or not (0)", type: "gauge", values: up },
-    ];
+    return this.#metrics.render(live, ownMetrics(this.status.processes, this.#restarts));
   }
 
   #tick(before: number): void {
