@@ -21,7 +21,7 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Never rejects. */
+/** Answers one request. Never rejects. */
 export type Routes = (method: string | undefined, target: string | undefined) => Promise<Answer>;
 
 /** What is answered to which request. Nothing here changes anything. */
@@ -58,7 +58,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
   });
 }
 
-/** In the order in which they are told. */
+/** The paths there may be, in the order in which a 404 names them. */
 const PATHS = ["/", "/livez", "/readyz", "/metrics", "/status"];
 
 /** What is answered at each path. */

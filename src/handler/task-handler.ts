@@ -56,7 +56,7 @@ export class TaskHandler {
   #last: Request | undefined;
   /** How long the stop that was asked for last may drain, in ms; it may not have begun yet. */
   #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
-  /** The supervisor's end in this process obeys signals, with the drain that the supervisor was given. */
+  /** The channel's end in this process obeys the signals, with the drain that its supervisor was given. */
   #signalsAreHeard = false;
 
   constructor(options: TaskHandlerOptions);

@@ -71,9 +71,9 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
   readonly #owner: ExchangeOwner;
   readonly #resolve: (exchange: Exchange) => void;
   #timer: Timer;
-  /** By the clock. */
+  /** When the deadline comes, by the clock; Infinity once a late timer has put it off. */
   #dueAt: number;
-  /** Not put off beyond this, by the clock. */
+  /** The deadline of an answer that keeps coming is not put off beyond this, by the clock. */
   readonly #lastDueAt: number;
   #phase: Phase = "queued";
   #generation: Generation | undefined = undefined;
@@ -87,7 +87,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
   #firstChunk: Buffer | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
   #bytes = 0;
-  /** How many of them had come when the deadline was last put off. */
+  /** How many bytes of the body had come when the deadline was last put off. */
   #bytesBefore = 0;
 
   constructor(request: HttpRequest, owner: ExchangeOwner, resolve: (exchange: Exchange) => void) {
@@ -215,7 +215,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
     }
   }
 
-  // --- ends ---
+  // --- inside ---
 
   readonly #onDeadline = (): void => {
     const phase = this.#phase;

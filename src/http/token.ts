@@ -42,7 +42,7 @@ export type TokenAnswer =
   /** `exchange` is what the request that wanted the token ends in. */
   | { readonly kind: "failed"; readonly exchange: Exchange };
 
-/** For logs. `message` is free of secrets. */
+/** What became of asking for a token, for logs. `message` is free of secrets. */
 export type TokenEvent =
   { readonly kind: "obtained" | "anonymous" } | { readonly kind: "failed"; readonly message: string };
 

@@ -13,9 +13,9 @@ const RESTART_PAUSES_MS = [100, 1_000, 10_000, 60_000];
 const HEALTHY_MS = 600_000;
 /** What listeners of `exit` may take before the process is ended regardless, in ms. */
 const EXIT_LISTENERS_MS = 1_000;
-/** By then the thread has ended the process, unless that hangs, in ms: sooner than it gets a signal for it. */
+/** By then the thread has ended the process, unless C's `exit()` hangs, in ms. Its SIGKILL comes later than that. */
 const EXIT_BOUND_MS = 600;
-/** By then it is killed, or never will be, in ms. */
+/** By then the thread has killed a process whose `exit()` hangs, or never will, in ms. */
 const KILL_BOUND_MS = 3_000;
 
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };

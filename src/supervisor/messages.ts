@@ -42,9 +42,9 @@ export type Report =
   /** A handler polls. `stallMs`: what its own watchdog allows; undefined where stalls are not watched for. */
   | { readonly kind: "ready"; readonly stallMs: number | undefined; readonly pollers: readonly PollerIdentity[] }
   | { readonly kind: "beat"; readonly status: TaskHandlerStatus; readonly tasks: readonly HeldTask[] }
-  /** It has begun to stop, by whosever order. */
+  /** The child has begun to stop, by whosever order. */
   | { readonly kind: "stopping" }
-  /** Its handlers have stopped; nothing of ours keeps it any more. `metrics`: the last ones. */
+  /** The child's handlers have stopped; nothing of ours keeps the process any more. `metrics`: the last ones. */
   | { readonly kind: "stopped"; readonly leftInFlight: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "metrics"; readonly id: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "reclaimed"; readonly id: number };

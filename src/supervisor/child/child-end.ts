@@ -33,16 +33,22 @@ export interface SupervisedHandler {
   endProcess(code: number): void;
 }
 
-/** Without a primary nobody kills what does not end: it ends itself so long after its drain, in ms. */
+/** Without a primary nobody kills a process that does not end: it ends itself so long after its drain, in ms. */
 const ORPHAN_MARGIN_MS = 8_000;
 /** What reading the last metrics may take, in ms. */
 const LAST_METRICS_MS = 500;
 
-/** A child's end of the channel to its supervisor: tells what there is, and does what it is told. */
+/**
+ * A child's end of the channel to its supervisor, one for a process: tells the primary once a second how all handlers of
+ * the process are, and does what it orders. `TaskHandler` attaches each handler that has started. From the first one on
+ * the signals of the process are heard here; when the primary is gone, the process drains and ends.
+ */
 class ChildEnd {
   readonly #worker: Worker;
   readonly #handlers = new Set<SupervisedHandler>();
+  /** The handler that has started last: its log, and its way to end the process, are used when none runs any more. */
   #latest: SupervisedHandler;
+  /** How long a drain takes that nobody gives a length; the primary says it in its `welcome`. */
   #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
   /** When the drain ends, by `performance.now()`; undefined: nobody has asked for one. */
   #drainUntil: number | undefined;

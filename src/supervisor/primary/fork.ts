@@ -10,9 +10,9 @@ export interface ChildEvents {
   onReport(report: Report): void;
   /** The watchdog's thread is about to end the process. */
   onStall(report: StallReport): void;
-  /** Somebody holds it at a breakpoint; told again while that lasts. */
+  /** Somebody holds the process at a breakpoint; told again while that lasts. */
   onPaused(): void;
-  /** It has ended and its output is read; called once. Both null: it could not be started. */
+  /** The process has ended and its output is read; called once. `code` and `signal` null: it could not be started. */
   onExit(code: number | null, signal: NodeJS.Signals | null, stderrTail: string): void;
 }
 
@@ -20,7 +20,7 @@ export interface ChildEvents {
 export interface Child {
   /** Undefined: it could not be started. */
   readonly pid: number | undefined;
-  /** Harmless when it has ended. */
+  /** Harmless when the process has ended. */
   send(order: Order): void;
   kill(signal: NodeJS.Signals): void;
 }

@@ -21,7 +21,7 @@ export interface ExitRecord {
   readonly description: string;
   /** How long it had been ready, in ms; 0: it never was. */
   readonly readyMs: number;
-  /** It was asked to end, and did not within its drain. */
+  /** The process was asked to end, and did not within its drain. */
   readonly hadToBeKilled: boolean;
 }
 
@@ -68,9 +68,9 @@ export const KILL_MARGIN_MS = 8_000;
 const SLOW_START_MS = 10_000;
 /** How long a process whose handlers have stopped may go on, in ms. */
 const STOPPED_GRACE_MS = 10_000;
-/** One that nothing holds has ended by then, in ms. */
+/** A process whose handlers have stopped has ended by then, if nothing else holds it, in ms. */
 const HELD_MS = 1_000;
-/** Processes whose tasks nobody has taken over yet. */
+/** So many processes that died are remembered while nobody has taken over their tasks. */
 const MAX_PREDECESSORS = 20;
 
 /** What is known of the process that is in a place now. */

@@ -21,7 +21,7 @@ export interface SupervisorOptions {
   readonly limits: RestartLimits;
 }
 
-/** What a supervisor is in. */
+/** What a supervisor is doing. */
 export type SupervisorState = "running" | "rolling" | "stopping" | "stopped";
 
 export interface SupervisorStatus {
@@ -31,7 +31,7 @@ export interface SupervisorStatus {
   readonly restarts: Readonly<Record<ExitKind, number>>;
 }
 
-/** How it came to an end. */
+/** How a supervisor came to its end. */
 export interface SupervisorEnd {
   /** For the exit of the process: 0 when every child drained, 1 when one had to be killed or the supervisor gave up. */
   readonly code: number;
@@ -265,7 +265,7 @@ export class Supervisor {
     log.warn({ process: place }, text);
   }
 
-  /** Replaces a process that functions hold which do not end, when no other one is missing. */
+  /** Replaces a process in which too many functions outlive their tasks, when no other process is missing. */
   #recycle(place: number): void {
     if (this.#isStopping || this.#rollGoal !== undefined) return;
     if (!this.#places.every(({ state }) => state === "ready")) return;

@@ -11,7 +11,7 @@ export interface TaskRecord {
   readonly runnable: RunnableTask;
   /** The output even when it was too large to be shown with the task. */
   output: JsonObject;
-  /** Of the first attempt, in epoch ms. */
+  /** When the first attempt was scheduled, in epoch ms. */
   readonly firstScheduledTime: number;
 }
 

@@ -74,7 +74,7 @@ export class TaskQueue {
     return this.delayed.peek()?.deliverAt;
   }
 
-  /** The one that would be delivered first if no delay counted. */
+  /** The task that would be delivered first if no delay counted. */
   peekFirst(): string | undefined {
     let best = this.visible.peek();
     for (const message of this.delayed.values()) {
