@@ -3,7 +3,6 @@ import { queueNameOf } from "../../conductor/queue-name.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
-import { hasUniqueWorkerId } from "../../config/unique-worker-id.js";
 import { reportReply } from "../gate/server-gate.js";
 import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
@@ -85,7 +84,7 @@ export class Reclaim {
   /** An answer that may have carried tasks was lost; the server may fill it until `heldUntil`, by the clock. */
   lost(site: ReclaimSite, heldUntil: number): void {
     // A workerId of the user's own may belong to other processes as well.
-    const isOurs = hasUniqueWorkerId(site.config);
+    const isOurs = (site.config.sources.workerId ?? "default") === "default";
     if (this.#isOff || this.#stopped || !isOurs) return;
     const notBefore = Math.max(this.#shared.clock.now(), heldUntil) + SETTLE_MS;
     const { workerId } = site.config;

@@ -2,7 +2,6 @@ import cluster, { type Worker } from "node:cluster";
 import { systemClock } from "../../base/clock.js";
 import { DEFAULT_DRAIN_TIMEOUT_MS, obeyStopSignals } from "../../base/stop-signals.js";
 import type { WorkerConfig } from "../../config/types.js";
-import { hasUniqueWorkerId } from "../../config/unique-worker-id.js";
 import type { SafeLogger } from "../../log/logger.js";
 import type { MetricsRegistry } from "../../metrics/registry.js";
 import type { Predecessor, PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
@@ -229,9 +228,9 @@ function mostLenient(handlers: readonly SupervisedHandler[]): number | undefined
   return longest === Infinity ? undefined : longest;
 }
 
-function identity(worker: WorkerConfig): PollerIdentity {
-  const { taskDefName, domain, workerId } = worker;
-  return { taskType: taskDefName, domain, workerId, isUnique: hasUniqueWorkerId(worker) };
+function identity({ taskDefName, domain, workerId, sources }: WorkerConfig): PollerIdentity {
+  const isUnique = (sources.workerId ?? "default") === "default";
+  return { taskType: taskDefName, domain, workerId, isUnique };
 }
 
 /** A process has one channel. */
