@@ -42,7 +42,12 @@ export interface TaskHandlerStatus extends GroupStatus {
   readonly state: "running" | "draining" | "stopped";
 }
 
-/** As Conductor names the queue: the task type, in a domain `domain:type`. */
-export function nameOf({ taskType, domain }: Pick<RunnerStatus, "taskType" | "domain">): string {
-  return domain === undefined ? taskType : `${domain}:${taskType}`;
+/** How many functions may go on after the end of their tasks: as many as may run at once. */
+export function abandonedLimit({ runners }: Pick<GroupStatus, "runners">): number {
+  return runners.reduce((sum, { concurrency }) => sum + concurrency, 0);
+}
+
+/** Whether more of them go on: then the process carries twice what it should, and only its end frees it of that. */
+export function isOverburdened(status: Pick<GroupStatus, "abandoned" | "runners">): boolean {
+  return status.abandoned > abandonedLimit(status);
 }

@@ -1,7 +1,7 @@
 import type { TaskHandlerStatus } from "../status.js";
 
 /** What `/status` and the page tell beside the handler's status. */
-export interface ProcessFacts {
+export interface AboutProcess {
   /** Ostinato's version; `unknown` in a bundle. */
   readonly version: string;
   readonly node: string;
@@ -9,12 +9,12 @@ export interface ProcessFacts {
   readonly uptimeSeconds: number;
 }
 
-export function processFacts(version: string): ProcessFacts {
+export function aboutThisProcess(version: string): AboutProcess {
   return { version, node: process.version, pid: process.pid, uptimeSeconds: Math.round(process.uptime()) };
 }
 
 /** The body of `/status`: times in whole milliseconds. */
-export function statusBody(status: TaskHandlerStatus, facts: ProcessFacts): object {
+export function statusBody(status: TaskHandlerStatus, facts: AboutProcess): object {
   const runners = status.runners.map(({ lastBeatAgoMs, lastPollAgoMs, pollsFailing, ...rest }) => ({
     ...rest,
     lastBeatAgoMs: Math.round(lastBeatAgoMs),

@@ -35,7 +35,7 @@ export function limitConnections(server: Server, max: number, maxLifeMs: number)
   };
 }
 
-/** Skips those whose end is under way: `close` comes later. */
+/** The first of these connections whose end is not under way: their `close` comes later. */
 function oldest(...groups: readonly Set<Socket>[]): Socket | undefined {
   for (const group of groups) for (const socket of group) if (!socket.destroyed) return socket;
   return undefined;

@@ -1,4 +1,5 @@
-import { nameOf, type RunnerStatus, type TaskHandlerStatus } from "../status.js";
+import { queueNameOf } from "../conductor/queue-name.js";
+import { abandonedLimit, isOverburdened, type RunnerStatus, type TaskHandlerStatus } from "../status.js";
 
 /**
  * For how long the polls of a task type may fail before the process is not ready, in ms, counted from the first that
@@ -33,8 +34,8 @@ export function judgeLiveness(status: Pick<TaskHandlerStatus, "runners">, stallM
     ({ state, lastBeatAgoMs }) => (state === "polling" || state === "paused") && lastBeatAgoMs >= stallMs,
   );
   const reasons = stuck.map(
-    (runner) =>
-      `the loop of ${nameOf(runner)} has not iterated for ${seconds(runner.lastBeatAgoMs)}; what it did last: ${runner.phase}`,
+    ({ taskType, domain, lastBeatAgoMs, phase }) =>
+      `the loop of ${queueNameOf(taskType, domain)} has not iterated for ${seconds(lastBeatAgoMs)}; what it did last: ${phase}`,
   );
   return { isLive: stuck.length === 0, reasons };
 }
@@ -67,16 +68,11 @@ export function judgeReadiness(status: TaskHandlerStatus): Readiness {
     const { resultsWaiting } = status;
     reasons.push(`outbox full: ${resultsWaiting} finished results wait; nothing is polled until some are delivered`);
   }
-  const limit = abandonedLimit(status);
-  if (status.abandoned > limit) {
+  if (isOverburdened(status)) {
+    const limit = abandonedLimit(status);
     reasons.push(`${status.abandoned} functions go on although their tasks were ended; the limit is ${limit}`);
   }
   return { isReady: reasons.length === 0, reasons };
-}
-
-/** How many functions may go on after the end of their tasks: as many as may run at once. */
-function abandonedLimit(status: Pick<TaskHandlerStatus, "runners">): number {
-  return status.runners.reduce((sum, { concurrency }) => sum + concurrency, 0);
 }
 
 /**
@@ -93,11 +89,10 @@ function silence(status: TaskHandlerStatus, polling: readonly RunnerStatus[]): n
 /** One reason for all task types whose last polls failed with the same words. */
 function failures(runners: readonly RunnerStatus[], forAtLeastMs: number): string[] {
   const byError = new Map<string, { names: string[]; forMs: number }>();
-  for (const runner of runners) {
-    const { pollsFailing } = runner;
+  for (const { taskType, domain, pollsFailing } of runners) {
     if (pollsFailing === undefined || pollsFailing.forMs < forAtLeastMs) continue;
     const known = byError.get(pollsFailing.error) ?? { names: [], forMs: 0 };
-    known.names.push(nameOf(runner));
+    known.names.push(queueNameOf(taskType, domain));
     known.forMs = Math.max(known.forMs, pollsFailing.forMs);
     byError.set(pollsFailing.error, known);
   }

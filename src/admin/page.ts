@@ -1,5 +1,6 @@
-import { type RunnerStatus, type TaskHandlerStatus, nameOf } from "../status.js";
-import type { ProcessFacts } from "./about.js";
+import { queueNameOf } from "../conductor/queue-name.js";
+import type { RunnerStatus, TaskHandlerStatus } from "../status.js";
+import type { AboutProcess } from "./about.js";
 import { seconds, type Liveness, type Readiness } from "./health.js";
 
 const REFRESH_SECONDS = 5;
@@ -11,7 +12,7 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px soli
 
 export interface PageFacts {
   readonly status: TaskHandlerStatus;
-  readonly facts: ProcessFacts;
+  readonly facts: AboutProcess;
   readonly liveness: Liveness;
   readonly readiness: Readiness;
   readonly hasMetrics: boolean;
@@ -41,11 +42,11 @@ renewed every ${REFRESH_SECONDS} s</small></p>
 }
 
 function row(runner: RunnerStatus): string {
-  const { state, phase, running, concurrency, lastPollAgoMs, pollsFailing } = runner;
+  const { taskType, domain, state, phase, running, concurrency, lastPollAgoMs, pollsFailing } = runner;
   const doing = state === "polling" ? phase : state;
   const lastPoll = lastPollAgoMs === undefined ? "none yet" : `${seconds(lastPollAgoMs)} ago`;
   const failing = pollsFailing === undefined ? "" : `for ${seconds(pollsFailing.forMs)}: ${pollsFailing.error}`;
-  const cells = [nameOf(runner), doing, `${running} of ${concurrency}`, lastPoll];
+  const cells = [queueNameOf(taskType, domain), doing, `${running} of ${concurrency}`, lastPoll];
   return `<tr>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join("")}<td class="bad">${escaped(failing)}</td></tr>`;
 }
 

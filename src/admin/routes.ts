@@ -1,7 +1,7 @@
-import { readVersion } from "../base/package-version.js";
+import { packageVersion } from "../base/package-version.js";
 import type { MetricsRegistry } from "../metrics/registry.js";
 import type { TaskHandlerStatus } from "../status.js";
-import { processFacts, statusBody } from "./about.js";
+import { aboutThisProcess, statusBody } from "./about.js";
 import { judgeLiveness, judgeReadiness } from "./health.js";
 import { page } from "./page.js";
 import { createScraper } from "./scrape.js";
@@ -21,12 +21,12 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Never rejects. */
+/** Answers one request. Never rejects. */
 export type Routes = (method: string | undefined, target: string | undefined) => Promise<Answer>;
 
 /** What is answered to which request. Nothing here changes anything. */
 export function createRoutes({ status, stallMs, registry }: RouteOptions): Routes {
-  const version = readVersion();
+  const version = packageVersion();
   const scrape = registry === undefined ? undefined : createScraper(registry);
 
   return toRoutes({
@@ -38,7 +38,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
       const { isReady, reasons } = judgeReadiness(status());
       return json(isReady ? 200 : 503, { status: isReady ? "ok" : "not ready", reasons });
     },
-    "/status": () => json(200, statusBody(status(), processFacts(version))),
+    "/status": () => json(200, statusBody(status(), aboutThisProcess(version))),
     "/metrics": async () => {
       if (scrape === undefined) return text(404, "metrics are switched off: the option registry is false");
       const { contentType, text: body } = await scrape();
@@ -48,7 +48,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
       const now = status();
       const body = page({
         status: now,
-        facts: processFacts(version),
+        facts: aboutThisProcess(version),
         liveness: judgeLiveness(now, stallMs),
         readiness: judgeReadiness(now),
         hasMetrics: scrape !== undefined,
@@ -58,7 +58,7 @@ export function createRoutes({ status, stallMs, registry }: RouteOptions): Route
   });
 }
 
-/** In the order in which they are told. */
+/** The paths there may be, in the order in which a 404 names them. */
 const PATHS = ["/", "/livez", "/readyz", "/metrics", "/status"];
 
 /** What is answered at each path. */

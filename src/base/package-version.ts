@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 
-/** Costs a file: read it once. */
-export function readVersion(): string {
+let version: string | undefined;
+
+/** The version of this package; `unknown` in a bundle. Read at the first call. */
+export function packageVersion(): string {
+  version ??= readVersion();
+  return version;
+}
+
+function readVersion(): string {
   try {
     const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
       name?: unknown;

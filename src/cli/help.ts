@@ -1,3 +1,5 @@
+import { DEFAULT_DRAIN_TIMEOUT_MS } from "../base/stop-signals.js";
+
 export const HELP = `Usage: ostinato <command> [options]
 
 Commands:
@@ -8,7 +10,7 @@ Commands:
                                               of all processes (default: nowhere)
                  --admin-host <address>       where that listens (default 127.0.0.1)
                  --drain-timeout-ms <number>  for tasks to finish at a stop
-                                              (default 25000)
+                                              (default ${DEFAULT_DRAIN_TIMEOUT_MS})
                  --start-timeout-ms <number>  for a process to start its handler
                                               (default 60000)
                  --node-arg <argument>        for Node, again for each:

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { packageVersion } from "../base/package-version.js";
 import { splitArguments } from "./arguments.js";
 import { HELP } from "./help.js";
 import { UsageError } from "./usage-error.js";
@@ -17,11 +17,9 @@ async function main([command, ...args]: string[]): Promise<void> {
       await (await import("./dev.js")).dev(args);
       return;
     case "--version":
-    case "-v": {
-      const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-      console.log((JSON.parse(manifest) as { version: string }).version);
+    case "-v":
+      console.log(packageVersion());
       return;
-    }
     case "--help":
     case "-h":
       console.log(HELP);

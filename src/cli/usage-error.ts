@@ -1,2 +1,2 @@
-/** What a user got wrong; shown without a stack, with exit code 2. */
+/** What a user got wrong on the command line; shown without a stack, with exit code 2. */
 export class UsageError extends Error {}

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.js";
+import { ENDED_WORKFLOW_STATUSES } from "../conductor/ended-statuses.js";
 import { ConductorError } from "../conductor/errors.js";
 import type { Workflow, WorkflowState, WorkflowStatus } from "../conductor/types.js";
 import { invalidRequest } from "./requests.js";
@@ -25,8 +26,6 @@ const PATH_TEMPLATE = "/workflow/{workflowId}/status";
 const FIRST_PAUSE_MS = 50;
 const PAUSE_GROWTH = 1.5;
 const MAX_PAUSE_MS = 1_000;
-
-const ENDED: ReadonlySet<WorkflowStatus> = new Set(["COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"] as const);
 
 /** Throws `INVALID_REQUEST` for options that make no sense. */
 export function checkWaitOptions({ timeoutMs, pollIntervalMs }: WaitForWorkflowOptions): void {
@@ -63,7 +62,7 @@ export async function waitForWorkflow(
       try {
         ({ status } = await wait(() => getStatus(leftMs())));
         failure = undefined;
-        if (ENDED.has(status) && leftMs() > 0) return await wait(() => get(leftMs()));
+        if (ENDED_WORKFLOW_STATUSES.has(status) && leftMs() > 0) return await wait(() => get(leftMs()));
       } catch (error) {
         if (!isPassing(error)) throw error;
         failure = error;

@@ -24,6 +24,9 @@ const CONDUCTOR_WORDS = /^(No such (task|workflow)|Task not found for taskId)/i;
 /** How many validation errors a message repeats. */
 const MAX_DETAILS = 5;
 
+/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
+export const FINAL_STATUSES = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
+
 /** Statuses that say "not now". */
 export const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 

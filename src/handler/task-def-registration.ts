@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import type { MetadataClient } from "../client/metadata-client.js";
 import { ConductorError } from "../conductor/errors.js";
-import { PASSING_STATUSES } from "../conductor/reply.js";
+import { FINAL_STATUSES, PASSING_STATUSES } from "../conductor/reply.js";
 import { crossProblems, driftOf, type TaskDefFields } from "../conductor/task-def-rules.js";
 import type { TaskDef } from "../conductor/types.js";
 import type { Logger } from "../log/logger.js";
@@ -35,9 +35,6 @@ const MAX_PAUSE_MS = 30_000;
 const JITTER = 0.2;
 const TROUBLE = "registering task definitions";
 
-/** Refusals that the same request will meet again, whoever utters them; 403 is one in Conductor's own words. */
-const FINAL_STATUSES = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
-
 /**
  * Registers task definitions in the background: nothing waits for it, and it is tried until it has worked or was refused
  * for good. One request at a time; while the server is away, one a pause.
@@ -57,7 +54,7 @@ export function startTaskDefRegistrar(options: TaskDefRegistrarOptions): TaskDef
   /** Asked by a function: the compiler would take the answer of a moment ago for one of now. */
   const hasStopped = () => isStopped;
 
-  /** True when there is no more to do for it. */
+  /** Registers one definition. Returns the error after which it is to be tried again; undefined: it is done with. */
   const settle = async (registration: TaskDefRegistration): Promise<ConductorError | undefined> => {
     const { name } = registration;
     try {
@@ -158,6 +155,7 @@ export function isFinal(error: ConductorError): boolean {
   const { status } = error;
   if (status === undefined || error.code !== "SERVER_REFUSED") return false;
   if (FINAL_STATUSES.has(status)) return true;
+  // Only in Conductor's own words: a proxy's refusal says nothing about the definition.
   return error.serverMessage !== undefined && (status === 403 || status === 404);
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "../base/clock.js";
+import { DEFAULT_DRAIN_TIMEOUT_MS, obeyStopSignals } from "../base/stop-signals.js";
 import { loseUnwritableLines } from "../base/unwritable-output.js";
 import { describeHandler, describeWorker } from "../config/describe.js";
 import { resolveConfig } from "../config/resolve.js";
@@ -12,14 +13,9 @@ import { safeLogger } from "../log/logger.js";
 import type { TaskRunner } from "../runner/task-runner.js";
 import type { TaskHandlerStatus } from "../status.js";
 import { isSupervised } from "../supervisor/child/is-supervised.js";
+import "../supervisor/child/before-first-line.js";
 import { HandlerLife, type Internals } from "./handler-life.js";
-
-/** How long `stop()` lets tasks finish, in ms: below the 30 s after which Kubernetes kills. */
-const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
-/** A second signal sooner than this is the same request: a terminal's Ctrl-C reaches a group of processes twice. */
-const SECOND_SIGNAL_MS = 2_000;
-/** After `run()`, functions that were abandoned get this long before they are ended with the process, in ms. */
-const ABANDONED_GRACE_MS = 1_000;
+import { onUncaughtErrors, throwToNode } from "./process-end.js";
 
 /** How a handler is stopped. */
 export interface StopOptions {
@@ -61,7 +57,7 @@ export class TaskHandler {
   #last: Request | undefined;
   /** How long the stop that was asked for last may drain, in ms; it may not have begun yet. */
   #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
-  /** The supervisor's end in this process obeys signals, with the drain that the supervisor was given. */
+  /** The channel's end in this process obeys the signals, with the drain that its supervisor was given. */
   #signalsAreHeard = false;
 
   constructor(options: TaskHandlerOptions);
@@ -146,50 +142,38 @@ export class TaskHandler {
    */
   async run(): Promise<void> {
     loseUnwritableLines();
-    let firstSignalAt: number | undefined;
-    const onSignal = (signal: NodeJS.Signals) => {
-      const now = systemClock.now();
-      if (firstSignalAt === undefined) {
-        firstSignalAt = now;
+    const unlisten = [
+      obeyStopSignals(
+        {
+          stop: (signal) => {
         this.#life?.log.info({ signal }, "signal received");
         if (!this.#signalsAreHeard) void this.stop();
-      } else if (now - firstSignalAt >= SECOND_SIGNAL_MS) {
+          },
+          hurry: (signal) => {
         this.#life?.log.warn({ signal }, "second signal received: cutting the drain short");
         if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
-      }
-    };
-    const onUncaught = (kind: "uncaughtException" | "unhandledRejection", error: unknown) => {
+          },
+        },
+        systemClock,
+      ),
+      onUncaughtErrors((kind, error) => {
       if (this.#life !== undefined) {
         this.#life.crash(kind, error);
         return;
       }
-      // Nothing runs yet that would have to be ended: Node tells it and ends the process, as if nobody listened.
+        // Nothing runs yet that would have to be ended.
       ignoreProcess();
-      setImmediate(() => {
-        throw error;
-      });
-    };
-    const onException = (error: unknown) => {
-      onUncaught("uncaughtException", error);
-    };
-    const onRejection = (error: unknown) => {
-      onUncaught("unhandledRejection", error);
-    };
+        throwToNode(error);
+      }),
+    ];
     const ignoreProcess = () => {
-      process.off("SIGTERM", onSignal);
-      process.off("SIGINT", onSignal);
-      process.off("uncaughtException", onException);
-      process.off("unhandledRejection", onRejection);
+      for (const each of unlisten) each();
     };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-    process.on("uncaughtException", onException);
-    process.on("unhandledRejection", onRejection);
     try {
       await this.start();
       const life = this.#life;
       await life?.stopped;
-      if (life !== undefined && life.abandoned > 0) endAbandoned(life);
+      life?.endAbandoned();
     } finally {
       ignoreProcess();
     }
@@ -245,19 +229,4 @@ export class TaskHandler {
     if (found.length === 0) throw new RangeError(`no worker runs for task type ${JSON.stringify(taskDefName)}`);
     return found;
   }
-}
-
-/**
- * Functions that ignored their abort signal may hold timers or sockets for ever; the process must not, unless another
- * handler runs in it.
- */
-function endAbandoned(life: HandlerLife): void {
-  const { log, abandoned } = life;
-  const timer = setInterval(() => {
-    if (life.hasNeighbours) return;
-    clearInterval(timer);
-    log.warn({ abandoned }, "functions that were ended go on and hold the process; ending it");
-    life.endProcess(Number(process.exitCode ?? 0));
-  }, ABANDONED_GRACE_MS);
-  timer.unref();
 }

@@ -26,7 +26,7 @@ export class Generation {
   readonly bornAtMs: number;
   /** Requests handed to the pool that have not ended. */
   unsettled = 0;
-  /** Those of them that undici has not begun to write. */
+  /** Requests handed to the pool that undici has not begun to write. */
   unstarted = 0;
 
   readonly #pool: Pool;

@@ -10,7 +10,7 @@ export interface ObservedTransport extends Transport {
 /** A request that has not ended. */
 export interface UnderWay extends Linked<UnderWay> {
   readonly request: HttpRequest;
-  /** By the clock, in ms. */
+  /** When it began, by the clock, in ms. */
   readonly startedAt: number;
 }
 
@@ -23,7 +23,7 @@ export function observed(
   clock: Pick<Clock, "now">,
   onEnded: (request: HttpRequest, exchange: Exchange, durationMs: number) => void = () => {},
 ): ObservedTransport {
-  // In the order of time.
+  // In the order in which they began.
   const underWay = new LinkedList<UnderWay>();
   return {
     request(request) {

@@ -46,12 +46,21 @@ export interface ExchangeOwner {
  * - `connecting`: handed to undici, nothing written.
  * - `sent`: written, or about to be; from here on nobody knows what the server has done.
  * - `receiving`: headers have come.
+ * - `settled`: it has its value; whatever comes is too late.
  */
 type Phase = "queued" | "connecting" | "sent" | "receiving" | "settled";
 
 /**
- * One request from the call to its value. It is the handler that undici calls, in the handler style that undici's own
- * API uses inside: the newer one is a wrapper around it that parses all headers into an object, and we need two.
+ * One request from the call to its value, which is exactly one and always comes: the deadline sees to that. It knows at
+ * each moment whether a byte may have reached the server, for that decides whether it ends as `notSent` or `maybeApplied`.
+ *
+ * Its lane makes it, and hands it to a generation's pool with {@link dispatchTo} when there is room, or ends it with
+ * {@link refuse}; undici calls the `on…` methods; its own timer calls the deadline. The phases follow each other in their
+ * order, with one way back: a connection that was dead before anything was written puts it at the head of the queue.
+ * While it is with a generation it counts there, and what shows that a path may be dead is told to the lane.
+ *
+ * It is a handler in the style that undici's own API uses inside: the newer one is a wrapper around it that parses all
+ * headers into an object, and we need four.
  */
 export class PendingExchange implements Dispatcher.DispatchHandler, Linked<PendingExchange> {
   readonly request: HttpRequest;
@@ -62,9 +71,9 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
   readonly #owner: ExchangeOwner;
   readonly #resolve: (exchange: Exchange) => void;
   #timer: Timer;
-  /** By the clock. */
+  /** When the deadline comes, by the clock; Infinity once a late timer has put it off. */
   #dueAt: number;
-  /** Not put off beyond this, by the clock. */
+  /** The deadline of an answer that keeps coming is not put off beyond this, by the clock. */
   readonly #lastDueAt: number;
   #phase: Phase = "queued";
   #generation: Generation | undefined = undefined;
@@ -78,7 +87,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
   #firstChunk: Buffer | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
   #bytes = 0;
-  /** How many of them had come when the deadline was last put off. */
+  /** How many bytes of the body had come when the deadline was last put off. */
   #bytesBefore = 0;
 
   constructor(request: HttpRequest, owner: ExchangeOwner, resolve: (exchange: Exchange) => void) {
@@ -206,7 +215,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
     }
   }
 
-  // --- ends ---
+  // --- inside ---
 
   readonly #onDeadline = (): void => {
     const phase = this.#phase;

@@ -42,7 +42,7 @@ export type TokenAnswer =
   /** `exchange` is what the request that wanted the token ends in. */
   | { readonly kind: "failed"; readonly exchange: Exchange };
 
-/** For logs. `message` is free of secrets. */
+/** What became of asking for a token, for logs. `message` is free of secrets. */
 export type TokenEvent =
   { readonly kind: "obtained" | "anonymous" } | { readonly kind: "failed"; readonly message: string };
 
@@ -164,7 +164,7 @@ export class TokenSource {
 }
 
 /** Statuses below 500 that say "not now". */
-const PASSING_STATUSES = new Set([408, 425, 429]);
+const NOT_NOW_STATUSES = new Set([408, 425, 429]);
 
 /**
  * What a request ends in that got no token. It was not sent, whatever became of the request for the token. And a refusal
@@ -185,7 +185,7 @@ export function asTokenFailure(
     const message = `no token: POST /token was answered with HTTP ${status} and no token`;
     return { exchange: notSent("MALFORMED_RESPONSE", message), message };
   }
-  const passes = status >= 500 || PASSING_STATUSES.has(status);
+  const passes = status >= 500 || NOT_NOW_STATUSES.has(status);
   const message = `no token: POST /token was answered with HTTP ${status}${redact(saidIn(exchange.body))}`;
   const shownStatus = passes ? 503 : 401;
   const body = JSON.stringify({ status: shownStatus, message, retryable: passes });

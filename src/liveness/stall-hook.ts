@@ -6,7 +6,7 @@ export interface Described {
   readonly eventLoopDelayMs: number;
 }
 
-/** Given instead of an id: the main thread is not to run into what `exit()` takes apart. */
+/** Given to the hook instead of an id: the main thread stands still, and does not use what `exit()` takes apart. */
 export const HOLD = -1;
 
 const MAX_FRAMES = 40;

@@ -9,11 +9,14 @@ export type StallReason = "loop" | "request";
 export interface StallReport {
   /** Whether a loop or a request is stuck. */
   readonly reason: StallReason;
-  /** The task types whose loops did not iterate, or the path of the request that did not end. */
+  /** The task types whose loops did not iterate, or the method and path of the request that did not end. */
   readonly stuck: readonly string[];
   /** How long it has stood still, in ms. */
   readonly stalledMs: number;
-  /** What the stuck loops did last, each `LoopPhase` once, joined by commas: `polling, full`. */
+  /**
+   * What the stuck loops did last: `starting`, `polling`, `waiting`, `full`, `outboxFull`, `paused` or `draining`; several
+   * of them, with commas between, where loops differ. Of a stuck request: what all loops did last.
+   */
   readonly phase: string;
   /** The task type whose function was entered last. */
   readonly lastEntered?: string;
@@ -45,5 +48,3 @@ export interface StallReport {
 
 /** Exit code of a process that was stuck, as of other SDKs: EX_SOFTWARE. */
 export const STALL_EXIT_CODE = 70;
-/** A descriptor that gets the line of a stall as well: a supervisor's pipe. */
-export const REPORT_FD_VARIABLE = "OSTINATO_REPORT_FD";

@@ -1,7 +1,8 @@
 import { isMainThread, Worker } from "node:worker_threads";
 import { BOARD_LAYOUT, CELL_OFF, LOOP_PHASES, type HeartbeatBoard } from "./board.js";
+import { takeReportFd } from "./report-fd.js";
 import { HOLD, installStallHook, type Described } from "./stall-hook.js";
-import { REPORT_FD_VARIABLE, STALL_EXIT_CODE, type StallReport } from "./stall-report.js";
+import { STALL_EXIT_CODE, type StallReport } from "./stall-report.js";
 import { EXIT_THREAD_SOURCE } from "./thread/exit-source.js";
 import type { Attachment, FromThread, ThreadData, ToThread } from "./thread/protocol.js";
 import { WATCHDOG_SOURCE } from "./thread/source.js";
@@ -12,14 +13,26 @@ const RESTART_PAUSES_MS = [100, 1_000, 10_000, 60_000];
 const HEALTHY_MS = 600_000;
 /** What listeners of `exit` may take before the process is ended regardless, in ms. */
 const EXIT_LISTENERS_MS = 1_000;
-/** By then the thread has ended the process, unless that hangs, in ms: sooner than it gets a signal for it. */
+/** By then the thread has ended the process, unless C's `exit()` hangs, in ms. Its SIGKILL comes later than that. */
 const EXIT_BOUND_MS = 600;
-/** By then it is killed, or never will be, in ms. */
+/** By then the thread has killed a process whose `exit()` hangs, or never will, in ms. */
 const KILL_BOUND_MS = 3_000;
 
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** The main thread's side of the one watchdog thread of a process; it lives while something is watched. */
+/**
+ * The main thread's side of the watchdog: one thread for a process, however many handlers are watched in it. `watch()`
+ * attaches and detaches them; the thread is started with the first, ended with the last, and replaced when it dies.
+ *
+ * - The thread reads the boards by itself, so that it also sees a main thread that is stuck. It asks that thread only
+ *   when a loop stands still: by `areYouThere`, and by a function that {@link installStallHook} puts where it is found.
+ * - A stall is told by the thread (`stalled`), or found by the main thread and declared to it. Either way the thread makes
+ *   the report and ends the process; {@link leave} uses the time until then, where the main thread turns.
+ * - {@link end} ends the process for other reasons by the same means, because `process.exit()` may hang.
+ *
+ * Without a thread (a limit, a permission, a worker thread) nobody watches, which `onFailure` is told; what ends the
+ * process then is the main thread alone.
+ */
 class WatchdogThread {
   readonly #hook = `ostinato.stall.${Math.random().toString(36).slice(2)}`;
   readonly #held = new Int32Array(new SharedArrayBuffer(4));
@@ -32,7 +45,7 @@ class WatchdogThread {
   #restart: NodeJS.Timeout | undefined;
   #isLeaving = false;
 
-  /** Undefined where no thread may be started; `onFailure` was told why. */
+  /** Watches this one as well. Returns a number by which it goes, also where nobody watches: `onFailure` is told that. */
   attach(watched: WatchedProcess): number {
     const id = ++this.#lastId;
     this.#watched.set(id, watched);
@@ -102,7 +115,7 @@ class WatchdogThread {
       mayInspect: mayInspect(),
       exitThreadSource: EXIT_THREAD_SOURCE,
       stallExitCode: STALL_EXIT_CODE,
-      reportFd: REPORT_FD,
+      reportFd: takeReportFd(),
     };
     let worker: Worker;
     this.#startedAt = performance.now();
@@ -222,15 +235,6 @@ function standStill(exitCode: number): void {
   }
   Atomics.wait(never, 0, 0, KILL_BOUND_MS);
 }
-
-/** Taken out of the environment: what this process starts has something else under that number. */
-function takeReportFd(): number | undefined {
-  const value = process.env[REPORT_FD_VARIABLE];
-  Reflect.deleteProperty(process.env, REPORT_FD_VARIABLE);
-  return value !== undefined && /^\d{1,4}$/.test(value) ? Number(value) : undefined;
-}
-
-const REPORT_FD = takeReportFd();
 
 /** The only one of the process. */
 export const watchdogThread = new WatchdogThread();

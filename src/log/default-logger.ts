@@ -8,9 +8,9 @@ export type LogFormat = "pretty" | "json";
 
 /** Characters kept while stdout takes none (a full disk, a reader that does not read); lines beyond are dropped. */
 const MAX_WAITING = 1024 * 1024;
-/** What waits for a reader is offered again, in ms, also when nobody logs. */
+/** Lines that wait for a reader are offered again after this long, in ms, also when nobody logs. */
 const RETRY_MS = 100;
-/** What still waits when the process exits gets this long, in ms. */
+/** Lines that still wait when the process exits get this long, in ms. */
 const LAST_WRITE_MS = 500;
 
 /**
@@ -22,7 +22,7 @@ const LAST_WRITE_MS = 500;
 export async function createDefaultLogger(level: string, format?: LogFormat): Promise<Logger> {
   const { destination, pino, stdSerializers } = await import("pino");
   let waitUntil = -Infinity;
-  // By default it sleeps, and the whole process with it, until a full pipe is read.
+  // By default a destination sleeps, and the whole process with it, until a full pipe is read.
   const retryEAGAIN = () => performance.now() < waitUntil;
   const stdout = destination({ fd: stdoutOfOurs(), sync: true, maxLength: MAX_WAITING, retryEAGAIN });
   let timer: NodeJS.Timeout | undefined;
@@ -47,7 +47,7 @@ export async function createDefaultLogger(level: string, format?: LogFormat): Pr
       try {
         stdout.write(prettyLine(line, hasColours));
       } catch {
-        // As above.
+        // A line is lost, not the process.
       }
     },
   };
@@ -79,7 +79,7 @@ function stdoutOfOurs(): number {
     if (process.platform === "linux" && fstatSync(1).isFIFO())
       pipe = openSync("/proc/self/fd/1", constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
-    // It is another user's, or nobody reads it any more.
+    // The pipe is another user's, or nobody reads it any more.
   }
   return pipe ?? 1;
 }

@@ -18,7 +18,7 @@ const LEVEL_WIDTH = 5;
 const COLOURS: Readonly<Record<number, string>> = { 10: "90", 20: "36", 30: "32", 40: "33", 50: "31", 60: "41;97" };
 const GREY = "90";
 
-/** Shown in another way, or the same for every line. */
+/** Fields that are shown in another way, or are the same on every line. */
 const HIDDEN: ReadonlySet<string> = new Set(["level", "time", "pid", "hostname", "msg", "err"]);
 
 /** What a terminal obeys instead of showing it (C0, C1, DEL), what breaks lines, and what turns the writing direction. */

@@ -31,8 +31,8 @@ interface Trouble {
 const MAX_MESSAGES = 5;
 
 /**
- * Makes one. Sets no timers: a summary comes with a failure. Keys are kept while they fail, so let there be few (a lane,
- * a task type), none made of an id.
+ * Makes a {@link RepeatLog}. Sets no timers: a summary comes with a failure. Keys are kept while they fail, so let there
+ * be few (a lane, a task type), none made of an id.
  */
 export function createRepeatLog({ clock, logger, summaryIntervalMs = 60_000 }: RepeatLogOptions): RepeatLog {
   const troubles = new Map<string, Trouble>();

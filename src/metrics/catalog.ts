@@ -27,8 +27,9 @@ const taskStatus = { taskType: any, status: ["SUCCESS", "FAILURE"] } as const;
 const none = {} as const;
 
 /**
- * Every metric there is: the one list that the code, the documentation and the tests go by. Names, labels and buckets of
- * the canonical ones are those of the other SDKs; nothing in it may be renamed, for dashboards rest on it.
+ * Every metric of a process that runs workers: the one list that the code, the documentation and the tests go by. Names,
+ * labels and buckets of the canonical ones are those of the other SDKs; nothing in it may be renamed, for dashboards rest
+ * on it. A supervisor adds two of its own, which stand with it: `SUPERVISOR_CATALOG`.
  */
 export const CATALOG = {
   task_poll_total: { type: "counter", labels: task, origin: "canonical", help: "Polls that ended, well or not" },

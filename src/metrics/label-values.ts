@@ -7,13 +7,13 @@ export const OTHER = "other";
  */
 export function exceptionName(error: unknown): string {
   try {
-    return nameOf(error);
+    return ownNameOf(error);
   } catch {
     return "unknown";
   }
 }
 
-function nameOf(error: unknown): string {
+function ownNameOf(error: unknown): string {
   if (typeof error !== "object") return typeof error;
   if (error === null) return "null";
   const { name } = error as { name?: unknown };

@@ -38,7 +38,7 @@ export class ErrorSeries {
     (this.#known.get(name) ?? this.#add(name)).inc();
   }
 
-  /** Remembers labels and not names: of those that become another label, or `other`, there may be any number. */
+  /** Remembers labels and not names: of the names that become another label, or `other`, there may be any number. */
   #add(name: string): Counter {
     const label = this.#bound.of(sanitised(name));
     const counter = this.#make(label);
@@ -51,7 +51,7 @@ export class ErrorSeries {
 export class RequestSeries {
   readonly #family: HistogramFamily;
   readonly #known = new Map<string, Map<string, Map<number, Histogram>>>();
-  /** Under load nearly all are of one kind. */
+  /** The series that were observed last: under load nearly all requests are of one kind. */
   #last:
     | { readonly method: string; readonly pathTemplate: string; readonly status: number; readonly of: Histogram }
     | undefined;

@@ -7,11 +7,11 @@ import { readGauges, type GaugeReading } from "./gauges.js";
 import { BoundedValues } from "./label-values.js";
 import type { MetricsRegistry } from "./registry.js";
 import { ErrorFamily, RequestSeries } from "./series.js";
-import { createTaskSeries, type TaskSeries } from "./task-series.js";
+import { createTaskSeries, type Families, type TaskSeries } from "./task-series.js";
 
 /** Different workflows in the labels of a registry; the rest is `other`. */
 const MAX_WORKFLOW_TYPES = 100;
-/** Different versions of workflows, likewise. */
+/** Different versions of workflows in the labels of a registry; the rest is `other`. */
 const MAX_WORKFLOW_VERSIONS = 100;
 
 /** Something that has a state when somebody scrapes. */
@@ -23,7 +23,7 @@ export interface GaugeSource {
  * The metrics of one registry: own numbers, which become prom-client's only when they are scraped. There is one store
  * for each registry, and handlers that share the registry share it.
  */
-export class MetricsStore {
+export class MetricsStore implements Families {
   readonly counters = byName(namesOf("counter"), (name) => new CounterFamily(name, CATALOG[name]));
   readonly histograms = byName(namesOf("histogram"), (name) => new HistogramFamily(name, CATALOG[name]));
   readonly errors: Readonly<Record<ErrorName, ErrorFamily>>;
@@ -36,7 +36,7 @@ export class MetricsStore {
     (name) => new GaugeFamily(name, CATALOG[name], () => this.#snapshot()[name]),
   );
   readonly #tasks = new Map<string, TaskSeries>();
-  /** Asked for three times in a row with each task. */
+  /** The series that were looked up last: the same ones are asked for three times in a row with each task. */
   #lastTask: { readonly taskType: string; readonly series: TaskSeries } | undefined;
   readonly #sources = new Map<GaugeSource, { readonly clock: Pick<Clock, "now">; readonly since: number }>();
   #snapshotNow: Record<GaugeName, readonly Sample[]> | undefined;

@@ -1,8 +1,7 @@
 import type { WorkerEvents } from "../events/events.js";
-import { CATALOG } from "./catalog.js";
-import type { Counter, Histogram } from "./families.js";
-import type { ErrorSeries } from "./series.js";
-import type { MetricsStore } from "./store.js";
+import { CATALOG, type CounterName, type ErrorName, type HistogramName } from "./catalog.js";
+import type { Counter, CounterFamily, Histogram, HistogramFamily } from "./families.js";
+import type { ErrorFamily, ErrorSeries } from "./series.js";
 
 type HandBackReason = WorkerEvents["taskHandedBack"]["reason"];
 type ReclaimReason = WorkerEvents["taskReclaimed"]["reason"];
@@ -38,8 +37,15 @@ export interface StatusSeries {
   readonly failure: Histogram;
 }
 
+/** The families that the series of a task type are made in. */
+export interface Families {
+  readonly counters: Readonly<Record<CounterName, CounterFamily>>;
+  readonly histograms: Readonly<Record<HistogramName, HistogramFamily>>;
+  readonly errors: Readonly<Record<ErrorName, ErrorFamily>>;
+}
+
 /** Makes the series of a task type; its counters are exposed from now on. */
-export function createTaskSeries({ counters, histograms, errors }: MetricsStore, taskType: string): TaskSeries {
+export function createTaskSeries({ counters, histograms, errors }: Families, taskType: string): TaskSeries {
   const timed = (name: "task_poll_time_seconds" | "task_execute_time_seconds" | "task_update_time_seconds") => ({
     success: histograms[name].of(taskType, "SUCCESS"),
     failure: histograms[name].of(taskType, "FAILURE"),

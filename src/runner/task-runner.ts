@@ -1,3 +1,4 @@
+import { queueNameOf } from "../conductor/queue-name.js";
 import type { Reply } from "../conductor/reply.js";
 import type { Polled } from "../conductor/task-api.js";
 import type { Task } from "../conductor/types.js";
@@ -80,7 +81,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#forgetGate = parts.shared.gate.onChange(() => {
       this.#wakeup.wake();
     });
-    this.queueName = config.domain === undefined ? config.taskDefName : `${config.domain}:${config.taskDefName}`;
+    this.queueName = queueNameOf(config.taskDefName, config.domain);
     this.#work = new SlotWork(config, parts, cell, this.#slots, {
       state: () => this.#state,
       pollUntil: () => this.pollUntil,

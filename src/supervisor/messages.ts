@@ -2,10 +2,11 @@ import type { Predecessor, PollerIdentity, HeldTask } from "../runner/recovery/h
 import type { TaskHandlerStatus } from "../status.js";
 
 /** Set in the environment of a supervised process: its number, 0 to N−1. */
-export const SUPERVISED_ENV = "OSTINATO_SUPERVISED";
-/** The descriptor on which the watchdog's thread tells the primary why it ends the process. */
-export const REPORT_FD_ENV = "OSTINATO_REPORT_FD";
-/** Where that pipe is in a child's descriptors: after the standard ones and the channel. */
+export const SUPERVISED_VARIABLE = "OSTINATO_SUPERVISED";
+/**
+ * On which of a child's descriptors the watchdog's thread tells the primary why it ends the process: the one after the
+ * standard ones and the channel. The child is told by the variable `REPORT_FD_VARIABLE`.
+ */
 export const REPORT_FD = 4;
 /** How often a child tells that it is there, and the primary looks, in ms. */
 export const BEAT_MS = 1_000;
@@ -41,9 +42,9 @@ export type Report =
   /** A handler polls. `stallMs`: what its own watchdog allows; undefined where stalls are not watched for. */
   | { readonly kind: "ready"; readonly stallMs: number | undefined; readonly pollers: readonly PollerIdentity[] }
   | { readonly kind: "beat"; readonly status: TaskHandlerStatus; readonly tasks: readonly HeldTask[] }
-  /** It has begun to stop, by whosever order. */
+  /** The child has begun to stop, by whosever order. */
   | { readonly kind: "stopping" }
-  /** Its handlers have stopped; nothing of ours keeps it any more. `metrics`: the last ones. */
+  /** The child's handlers have stopped; nothing of ours keeps the process any more. `metrics`: the last ones. */
   | { readonly kind: "stopped"; readonly leftInFlight: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "metrics"; readonly id: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "reclaimed"; readonly id: number };

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { poll } from "./engine/hand-out.js";
 import type { EngineState } from "./engine/state.js";
-import { isHeld, type Reply } from "./routes/http.js";
+import { isHeld, type RouteReply } from "./routes/http.js";
 import { answer, errorReply } from "./routes/router.js";
 
 export interface HttpListener {
@@ -80,7 +80,7 @@ function respond(state: EngineState, request: IncomingMessage, response: ServerR
   });
 }
 
-function write(response: ServerResponse, { status, contentType, body, handOuts = [] }: Reply): void {
+function write(response: ServerResponse, { status, contentType, body, handOuts = [] }: RouteReply): void {
   const isLive = !response.destroyed && response.socket?.writable === true;
   for (const handOut of handOuts) handOut.answerWritten = isLive;
   if (!isLive) return;

@@ -1,5 +1,5 @@
 import { startEmbeddedConductor } from "./embedded-conductor.js";
-import type { Order, RemoteMethod, Report } from "./own-process.js";
+import type { ToServerProcess, RemoteMethod, FromServerProcess } from "./own-process.js";
 import type { EmbeddedConductor } from "./types.js";
 
 /** The child's half of `ownProcess`: runs the server, answers the parent's calls, and goes when the parent goes. */
@@ -11,14 +11,14 @@ process.on("SIGINT", () => {});
 
 let conductor: EmbeddedConductor | undefined;
 
-process.on("message", (order: Order) => {
-  void obey(order);
+process.on("message", (message: ToServerProcess) => {
+  void obey(message);
 });
 
-async function obey(order: Order): Promise<void> {
-  if (order.kind === "start") {
+async function obey(message: ToServerProcess): Promise<void> {
+  if (message.kind === "start") {
     try {
-      conductor = await startEmbeddedConductor(order.options);
+      conductor = await startEmbeddedConductor(message.options);
       tell({ kind: "started", serverUrl: conductor.serverUrl, port: conductor.port });
     } catch (error) {
       tell({ kind: "failed", message: messageOf(error) });
@@ -26,9 +26,9 @@ async function obey(order: Order): Promise<void> {
     return;
   }
   try {
-    tell({ kind: "result", id: order.id, value: await callOn(conductor, order.method, order.args) });
+    tell({ kind: "result", id: message.id, value: await callOn(conductor, message.method, message.args) });
   } catch (error) {
-    tell({ kind: "error", id: order.id, message: messageOf(error) });
+    tell({ kind: "error", id: message.id, message: messageOf(error) });
   }
 }
 
@@ -42,8 +42,8 @@ async function callOn(
   return methods[method](...args);
 }
 
-function tell(report: Report): void {
-  if (process.connected) process.send?.(report);
+function tell(message: FromServerProcess): void {
+  if (process.connected) process.send?.(message);
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -22,12 +22,12 @@ export const REMOTE_METHODS = [
 export type RemoteMethod = (typeof REMOTE_METHODS)[number];
 
 /** Parent to child. */
-export type Order =
+export type ToServerProcess =
   | { readonly kind: "start"; readonly options: Pick<EmbeddedConductorOptions, SentOption> }
   | { readonly kind: "call"; readonly id: number; readonly method: RemoteMethod; readonly args: readonly unknown[] };
 
 /** Child to parent. */
-export type Report =
+export type FromServerProcess =
   | { readonly kind: "started"; readonly serverUrl: string; readonly port: number }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "result"; readonly id: number; readonly value: unknown }
@@ -92,26 +92,26 @@ function createCalls(child: ChildProcess): Calls {
     waiting.delete(id);
     if (waiter) act(waiter);
   };
-  child.on("message", (report: Report) => {
-    switch (report.kind) {
+  child.on("message", (message: FromServerProcess) => {
+    switch (message.kind) {
       case "started":
         settle(START, ({ resolve }) => {
-          resolve(report);
+          resolve(message);
         });
         break;
       case "failed":
         settle(START, ({ reject }) => {
-          reject(new Error(report.message));
+          reject(new Error(message.message));
         });
         break;
       case "result":
-        settle(report.id, ({ resolve }) => {
-          resolve(report.value);
+        settle(message.id, ({ resolve }) => {
+          resolve(message.value);
         });
         break;
       case "error":
-        settle(report.id, ({ reject }) => {
-          reject(new Error(report.message));
+        settle(message.id, ({ reject }) => {
+          reject(new Error(message.message));
         });
         break;
     }
@@ -128,14 +128,14 @@ function createCalls(child: ChildProcess): Calls {
   child.on("exit", (code, signal) => {
     fail(new Error(`The embedded Conductor's process has ended (${signal ?? `exit code ${code}`})`));
   });
-  const ask = (id: number, order: Order): Promise<unknown> =>
+  const ask = (id: number, message: ToServerProcess): Promise<unknown> =>
     new Promise((resolve, reject) => {
       if (gone) {
         reject(gone);
         return;
       }
       waiting.set(id, { resolve, reject });
-      child.send(order, (error) => {
+      child.send(message, (error) => {
         if (error) {
           settle(id, () => {
             reject(error);

@@ -5,7 +5,7 @@
 export const JUDGE_SOURCE = String.raw`
 /**
  * @typedef {{ lastEntered: number, firstCell: number, wordsPerCell: number, counter: number, phase: number }} Layout
- * @typedef {{ stalledMs: number, cells: number[], overLimit: number[] }} Verdict
+ * @typedef {{ stalledMs: number, cells: number[], overLimit: number[] }} StuckLoops
  */
 
 /** How often to look, in ms: often enough to be exact to a twentieth, seldom enough to cost nothing. */
@@ -29,7 +29,7 @@ function createJudge(words, layout, off, stallMs) {
     /**
      * One tick. A late one counts as one and a half at most: when the process was stopped or the machine slept, the
      * loops did not have that time either.
-     * @returns {Verdict | null} null: nothing is stuck
+     * @returns {StuckLoops | null} null: nothing is stuck
      */
     tick(/** @type {number} */ gapMs, /** @type {number} */ tickMs) {
       const passedMs = Math.min(Math.max(gapMs, 0), 1.5 * tickMs);
@@ -51,7 +51,7 @@ function createJudge(words, layout, off, stallMs) {
       return { stalledMs, cells, overLimit: all.filter((cell) => staleMs[cell] >= stallMs) };
     },
     /** Whether every loop that was over the limit has beaten, or ended, since the last tick. */
-    hasRecovered(/** @type {Verdict} */ verdict) {
+    hasRecovered(/** @type {StuckLoops} */ verdict) {
       return verdict.overLimit.every((cell) => counterOf(cell) !== last[cell]);
     },
     /** Starts counting anew. */

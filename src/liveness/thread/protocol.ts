@@ -26,7 +26,7 @@ export interface ThreadData {
   readonly cellOff: number;
   /** The name of the function on the main thread that is called amid whatever it does. */
   readonly hook: string;
-  /** Given to it instead of an id, it does not return. */
+  /** Given to that function instead of an id, it does not return. */
   readonly hold: number;
   /** Not 0 once the main thread stands still. */
   readonly held: Int32Array;
@@ -34,7 +34,7 @@ export interface ThreadData {
   readonly mayInspect: boolean;
   readonly exitThreadSource: string;
   readonly stallExitCode: number;
-  /** A descriptor that gets the line as well. */
+  /** A descriptor that gets the report of a stall as well. */
   readonly reportFd: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export type ToThread =
   | { readonly kind: "here" }
   /** The process is to end with this code, unless the end with another one is under way: soon, and at the latest after a bound. */
   | { readonly kind: "end"; readonly exitCode: number; readonly withinMs: number }
-  /** Now. */
+  /** The process is to end now: nothing is left to do for the main thread. */
   | { readonly kind: "go" };
 
 /** Watchdog to main thread. */

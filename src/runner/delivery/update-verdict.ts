@@ -1,6 +1,6 @@
 import type { HandOut } from "../../conductor/hand-out.js";
-import type { Reply } from "../../conductor/reply.js";
-import { isUnheard, ABOUT_THE_REQUEST, isGone } from "../gate/verdict.js";
+import { FINAL_STATUSES, type Reply } from "../../conductor/reply.js";
+import { isUnheard, isGone } from "../gate/verdict.js";
 
 /** Where a result is sent: `POST /tasks` (v1), or `POST /tasks/update-v2`, whose answer may carry the next task. */
 export type UpdateEndpoint = "v1" | "v2";
@@ -45,7 +45,7 @@ export function judgeUpdate(reply: Reply<HandOut | null | true>, endpoint: Updat
   if (status === 500) return { kind: "retry", fault: said === undefined ? "maybe" : error.retryable ? "none" : "own" };
   if (status === 403) return { kind: "retry", fault: "maybe" };
   if (isUnheard(error)) return { kind: "retry", fault: "maybe" };
-  if (ABOUT_THE_REQUEST.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
+  if (FINAL_STATUSES.has(status)) return { kind: "rejected", why: said ?? `HTTP ${status}` };
   return { kind: "retry", fault: "none" };
 }
 

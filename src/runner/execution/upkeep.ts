@@ -1,4 +1,5 @@
-import type { TaskResult, TaskStatus } from "../../conductor/types.js";
+import { ENDED_TASK_STATUSES } from "../../conductor/ended-statuses.js";
+import type { TaskResult } from "../../conductor/types.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../worker/errors.js";
 import { backoffMs } from "../gate/backoff.js";
@@ -20,16 +21,6 @@ const LEASE_RETRY_MS = 500;
 const MIN_ATTEMPT_MS = 500;
 /** In the log, for all tasks together. */
 const EXTENDING = "extending leases";
-
-const ENDED: ReadonlySet<TaskStatus> = new Set<TaskStatus>([
-  "COMPLETED",
-  "COMPLETED_WITH_ERRORS",
-  "FAILED",
-  "FAILED_WITH_TERMINAL_ERROR",
-  "CANCELED",
-  "TIMED_OUT",
-  "SKIPPED",
-]);
 
 interface Care {
   readonly deadlineReason: string;
@@ -243,7 +234,7 @@ export class Upkeep {
     reportReply(permit, reply);
     care.cancellationCheckAt = clock.now() + this.#cancellationCheckMs;
     if (!table.has(entry) || entry.state !== "running") return;
-    if (reply.kind === "answered" && ENDED.has(reply.value.status)) {
+    if (reply.kind === "answered" && ENDED_TASK_STATUSES.has(reply.value.status)) {
       this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);
     } else if (isGone(reply)) {
       this.#cancelled(entry, "the server does not know the task any more");

@@ -1,5 +1,5 @@
 import type { ConductorError } from "../../conductor/errors.js";
-import type { Reply } from "../../conductor/reply.js";
+import { FINAL_STATUSES, type Reply } from "../../conductor/reply.js";
 import type { FailureClass } from "./backoff.js";
 
 /** What one request told about the server as a whole. `neutral` says nothing: the fault may be the request's own. */
@@ -42,9 +42,6 @@ export function failureClassOf(verdict: Verdict): FailureClass {
   return verdict === "ok" || verdict === "neutral" ? "overloaded" : verdict;
 }
 
-/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
-export const ABOUT_THE_REQUEST = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
-
 /** A maintenance page answers every POST with 405: the server, which takes them, has not heard of this one. */
 export function isUnheard({ status, serverMessage }: ConductorError): boolean {
   return status === 405 && serverMessage === undefined;
@@ -57,6 +54,6 @@ function refusalVerdict(error: ConductorError): Verdict {
   if (error.retryable && status !== 500) return "overloaded";
   // An answer in Conductor's own words: it is there, and it is about this request.
   if (error.serverMessage !== undefined) return status === 500 ? "neutral" : "ok";
-  if (ABOUT_THE_REQUEST.has(status)) return "neutral";
+  if (FINAL_STATUSES.has(status)) return "neutral";
   return "overloaded";
 }

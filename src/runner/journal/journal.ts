@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import path from "node:path";
 import type { Clock, Timer } from "../../base/clock.js";
 import { ConfigurationError } from "../../base/errors.js";
+import { packageVersion } from "../../base/package-version.js";
 import type { Logger } from "../../log/logger.js";
 import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
@@ -76,7 +77,7 @@ export class Journal implements ResultKeeper {
     const { clock, log, fsync, server, compaction = DEFAULT_COMPACTION, self = factsOfThisProcess() } = options;
     this.#repeatLog = createRepeatLog({ clock, logger: log });
     const workerIds = [...new Set(options.workerIds)];
-    const header = { format: FORMAT, version: ownVersion(), workerIds, server, ...self };
+    const header = { format: FORMAT, version: packageVersion(), workerIds, server, ...self };
     this.#own = new OwnFile({ dir, header, fsync, repeatLog: this.#repeatLog, compaction });
     this.#folder = new Folder({
       dir,
@@ -213,14 +214,5 @@ export class Journal implements ResultKeeper {
     this.#inherited.add(inherited);
     if (inherited.owner !== undefined) onAdopted?.({ ...inherited.owner, isCertain });
     inherited.feed();
-  }
-}
-
-function ownVersion(): string {
-  try {
-    const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
-    return String((JSON.parse(text) as { version: unknown }).version);
-  } catch {
-    return "unknown";
   }
 }

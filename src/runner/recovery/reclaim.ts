@@ -1,8 +1,8 @@
 import { sleep, type Timer } from "../../base/clock.js";
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
-import { nameOf } from "../../status.js";
 import { reportReply } from "../gate/server-gate.js";
 import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
@@ -248,7 +248,7 @@ export class Reclaim {
   async #listing({ site, predecessor }: Search): Promise<readonly Task[] | "noAnswer" | "tooLong"> {
     const { api, log } = this.#shared;
     const { taskDefName: taskType } = site.config;
-    const queue = nameOf({ taskType, domain: site.config.domain });
+    const queue = queueNameOf(taskType, site.config.domain);
     const sizes = await this.#ask(() => api.queueSizes([queue]));
     if (sizes === undefined) return "noAnswer";
     const backlog = sizes[queue] ?? 0;

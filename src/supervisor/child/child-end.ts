@@ -1,4 +1,6 @@
 import cluster, { type Worker } from "node:cluster";
+import { systemClock } from "../../base/clock.js";
+import { DEFAULT_DRAIN_TIMEOUT_MS, obeyStopSignals } from "../../base/stop-signals.js";
 import type { WorkerConfig } from "../../config/types.js";
 import type { SafeLogger } from "../../log/logger.js";
 import type { MetricsRegistry } from "../../metrics/registry.js";
@@ -30,23 +32,25 @@ export interface SupervisedHandler {
   endProcess(code: number): void;
 }
 
-/** A drain that nobody has given a length, in ms. */
-const DEFAULT_DRAIN_TIMEOUT_MS = 25_000;
-/** A second signal sooner than this is the same request: a terminal's Ctrl-C reaches a group of processes twice. */
-const SECOND_SIGNAL_MS = 2_000;
-/** Without a primary nobody kills what does not end: it ends itself so long after its drain, in ms. */
+/** Without a primary nobody kills a process that does not end: it ends itself so long after its drain, in ms. */
 const ORPHAN_MARGIN_MS = 8_000;
 /** What reading the last metrics may take, in ms. */
 const LAST_METRICS_MS = 500;
-/** A child's end of the channel to its supervisor: tells what there is, and does what it is told. */
+
+/**
+ * A child's end of the channel to its supervisor, one for a process: tells the primary once a second how all handlers of
+ * the process are, and does what it orders. `TaskHandler` attaches each handler that has started. From the first one on
+ * the signals of the process are heard here; when the primary is gone, the process drains and ends.
+ */
 class ChildEnd {
   readonly #worker: Worker;
   readonly #handlers = new Set<SupervisedHandler>();
+  /** The handler that has started last: its log, and its way to end the process, are used when none runs any more. */
   #latest: SupervisedHandler;
+  /** How long a drain takes that nobody gives a length; the primary says it in its `welcome`. */
   #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
   /** When the drain ends, by `performance.now()`; undefined: nobody has asked for one. */
   #drainUntil: number | undefined;
-  #firstSignalAt: number | undefined;
   /** Tasks that handlers which have stopped had not ended. */
   #left = 0;
   #isBeatUnderWay = false;
@@ -65,11 +69,17 @@ class ChildEnd {
     worker.on("disconnect", () => {
       this.#primaryIsGone();
     });
-    const onSignal = () => {
-      this.#onSignal();
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
+    obeyStopSignals(
+      {
+        stop: () => {
+          if (this.#drainUntil === undefined) this.#drain(this.#drainTimeoutMs);
+        },
+        hurry: () => {
+          this.#drain(0);
+        },
+      },
+      systemClock,
+    );
     // A terminal that closes, or who signals the whole group, sends it to all; what it means is for the primary to say.
     process.on("SIGHUP", () => {});
     setInterval(() => {
@@ -109,13 +119,6 @@ class ChildEnd {
         void this.#takeOver(order.predecessor);
         return;
     }
-  }
-
-  #onSignal(): void {
-    const now = performance.now();
-    this.#firstSignalAt ??= now;
-    if (now - this.#firstSignalAt >= SECOND_SIGNAL_MS) this.#drain(0);
-    else if (this.#drainUntil === undefined) this.#drain(this.#drainTimeoutMs);
   }
 
   #drain(drainTimeoutMs: number): void {

@@ -1,7 +1,7 @@
-import { processFacts } from "../../admin/about.js";
+import { aboutThisProcess } from "../../admin/about.js";
 import { serveRoutes, type AdminServer, type ListenOptions } from "../../admin/admin-server.js";
 import { json, toRoutes } from "../../admin/routes.js";
-import { readVersion } from "../../base/package-version.js";
+import { packageVersion } from "../../base/package-version.js";
 import { judgeLive, judgeReady } from "./health.js";
 import type { Supervisor } from "./supervisor.js";
 
@@ -12,7 +12,7 @@ export function startSupervisorAdmin(
   supervisor: Pick<Supervisor, "status" | "metrics" | "silent">,
   at: ListenOptions,
 ): Promise<AdminServer> {
-  const version = readVersion();
+  const version = packageVersion();
   const routes = toRoutes({
     "/livez": () => {
       const { isGood, reasons } = judgeLive(supervisor.status, supervisor.silent);
@@ -22,7 +22,7 @@ export function startSupervisorAdmin(
       const { isGood, reasons } = judgeReady(supervisor.status);
       return json(isGood ? 200 : 503, { status: isGood ? "ok" : "not ready", reasons });
     },
-    "/status": () => json(200, { ...processFacts(version), ...supervisor.status }),
+    "/status": () => json(200, { ...aboutThisProcess(version), ...supervisor.status }),
     "/metrics": async () => ({
       status: 200,
       contentType: METRICS_CONTENT_TYPE,

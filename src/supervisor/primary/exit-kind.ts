@@ -76,7 +76,10 @@ export function exitKindOf(facts: ExitFacts): ExitKind {
   return wasReady ? "stopped" : "notStarted";
 }
 
-/** One line about the end of a process, for people: `stuck for 300 s in "charge" …`. */
+/**
+ * One line about the end of a process, for people:
+ * `wedged in spin (worker.js:12:5): charge stood still for 300 s (exit code 70)`.
+ */
 export function describeExit(kind: ExitKind, facts: ExitFacts): string {
   const how = facts.signal ?? `exit code ${facts.code ?? "unknown"}`;
   switch (kind) {

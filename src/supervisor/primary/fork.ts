@@ -1,17 +1,18 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Readable } from "node:stream";
 import { loseUnwritableLines } from "../../base/unwritable-output.js";
+import { REPORT_FD_VARIABLE } from "../../liveness/report-fd.js";
 import type { StallReport } from "../../liveness/stall-report.js";
-import { REPORT_FD, REPORT_FD_ENV, SUPERVISED_ENV, unwrap, wrap, type Order, type Report } from "../messages.js";
+import { REPORT_FD, SUPERVISED_VARIABLE, unwrap, wrap, type Order, type Report } from "../messages.js";
 
 /** What a child process tells. */
 export interface ChildEvents {
   onReport(report: Report): void;
   /** The watchdog's thread is about to end the process. */
   onStall(report: StallReport): void;
-  /** Somebody holds it at a breakpoint; told again while that lasts. */
+  /** Somebody holds the process at a breakpoint; told again while that lasts. */
   onPaused(): void;
-  /** It has ended and its output is read; called once. Both null: it could not be started. */
+  /** The process has ended and its output is read; called once. `code` and `signal` null: it could not be started. */
   onExit(code: number | null, signal: NodeJS.Signals | null, stderrTail: string): void;
 }
 
@@ -19,7 +20,7 @@ export interface ChildEvents {
 export interface Child {
   /** Undefined: it could not be started. */
   readonly pid: number | undefined;
-  /** Harmless when it has ended. */
+  /** Harmless when the process has ended. */
   send(order: Order): void;
   kill(signal: NodeJS.Signals): void;
 }
@@ -51,7 +52,7 @@ export function createForkChild({ script, args, execArgv, env }: ForkOptions): F
   });
   loseUnwritableLines();
   return (place, events) => {
-    const childEnv = { ...env, [SUPERVISED_ENV]: String(place), [REPORT_FD_ENV]: String(REPORT_FD) };
+    const childEnv = { ...env, [SUPERVISED_VARIABLE]: String(place), [REPORT_FD_VARIABLE]: String(REPORT_FD) };
     try {
       return watch(cluster.fork(childEnv), events);
     } catch (error) {

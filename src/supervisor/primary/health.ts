@@ -3,7 +3,7 @@ import type { PlaceStatus } from "./process-place.js";
 import type { SupervisorStatus } from "./supervisor.js";
 
 /** A verdict, with the reasons against it in words. */
-export interface Verdict {
+export interface Health {
   readonly isGood: boolean;
   readonly reasons: readonly string[];
 }
@@ -14,7 +14,7 @@ export interface Verdict {
  *
  * @param silent the numbers of the processes that are silent for too long.
  */
-export function judgeLive({ processes }: SupervisorStatus, silent: ReadonlySet<number>): Verdict {
+export function judgeLive({ processes }: SupervisorStatus, silent: ReadonlySet<number>): Health {
   const reasons = processes
     .filter(({ process }) => silent.has(process))
     .map(({ process, silentMs }) => `process ${process} has not told anything for ${seconds(silentMs)}`);
@@ -25,7 +25,7 @@ export function judgeLive({ processes }: SupervisorStatus, silent: ReadonlySet<n
  * Ready while at most one process is not, and at least one is: so a roll, or a death, does not take all of it out of
  * service. Not ready while it stops.
  */
-export function judgeReady({ state, processes }: SupervisorStatus): Verdict {
+export function judgeReady({ state, processes }: SupervisorStatus): Health {
   if (state === "stopping" || state === "stopped") return { isGood: false, reasons: ["the supervisor is stopping"] };
   const missing = processes.flatMap((place) => whyNotReady(place).map((why) => `process ${place.process}: ${why}`));
   const notReady = processes.filter((place) => whyNotReady(place).length > 0).length;

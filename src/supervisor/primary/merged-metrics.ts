@@ -1,15 +1,15 @@
 import type { MetricJson, SampleJson } from "../messages.js";
 
-interface Sample {
+interface NamedSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
 }
 
 /** Samples by family and by name with labels. */
-type Samples = Map<string, Map<string, Sample>>;
+type Samples = Map<string, Map<string, NamedSample>>;
 
-interface Family {
+interface MergedFamily {
   readonly help: string;
   readonly type: string;
 }
@@ -23,7 +23,7 @@ const PROCESS_LABEL = "process";
  * last; its gauges are not shown.
  */
 export class MergedMetrics {
-  readonly #families = new Map<string, Family>();
+  readonly #families = new Map<string, MergedFamily>();
   /** What the processes that are gone have counted, by place. */
   readonly #base = new Map<number, Samples>();
   /** The last answer of the process that is there, by place. */
@@ -40,7 +40,7 @@ export class MergedMetrics {
     this.#last.set(place, samples);
   }
 
-  #counted(place: number): [string, Map<string, Sample>][] {
+  #counted(place: number): [string, Map<string, NamedSample>][] {
     return [...(this.#last.get(place) ?? [])].map(([name, samples]) => {
       const type = this.#families.get(name)?.type ?? "";
       return [name, new Map([...samples].filter(([, sample]) => isCounted(type, sample)))];
@@ -103,7 +103,7 @@ export class MergedMetrics {
 }
 
 /** Only grows while a process lives. */
-function isCounted(type: string, sample: Sample): boolean {
+function isCounted(type: string, sample: NamedSample): boolean {
   return type === "counter" || type === "histogram" || (type === "summary" && sample.labels.quantile === undefined);
 }
 
@@ -111,7 +111,7 @@ function isCounted(type: string, sample: Sample): boolean {
  * A new version of the script may count in others: together they would be no histogram. Then it begins anew, as after any
  * restart.
  */
-function haveSameBuckets(before: Map<string, Sample> | undefined, now: Map<string, Sample>): boolean {
+function haveSameBuckets(before: Map<string, NamedSample> | undefined, now: Map<string, NamedSample>): boolean {
   const [a, b] = [before ?? new Map<string, never>(), now].map((samples) => {
     const bounds = new Set([...samples.values()].map(({ labels }) => String(labels.le ?? "")));
     bounds.delete("");
@@ -121,9 +121,9 @@ function haveSameBuckets(before: Map<string, Sample> | undefined, now: Map<strin
 }
 
 function familyLines(
-  { type }: Family,
-  counted: Map<string, Sample> | undefined,
-  { place, gauges }: { place: number; gauges: Map<string, Sample> | undefined },
+  { type }: MergedFamily,
+  counted: Map<string, NamedSample> | undefined,
+  { place, gauges }: { place: number; gauges: Map<string, NamedSample> | undefined },
 ): string[] {
   const now = [...(gauges?.values() ?? [])].filter((sample) => !isCounted(type, sample));
   return [...(counted?.values() ?? []), ...now].map((sample) =>
@@ -132,22 +132,22 @@ function familyLines(
 }
 
 /** A label of the user's by our name is shown as Prometheus would: two series of theirs must not become one. */
-function withoutOurs({ [PROCESS_LABEL]: theirs, ...labels }: Sample["labels"]): Sample["labels"] {
+function withoutOurs({ [PROCESS_LABEL]: theirs, ...labels }: NamedSample["labels"]): NamedSample["labels"] {
   return theirs === undefined ? labels : { ...labels, [`exported_${PROCESS_LABEL}`]: theirs };
 }
 
-function entryOf(family: string, { metricName = family, labels = {}, value }: SampleJson): [string, Sample] {
+function entryOf(family: string, { metricName = family, labels = {}, value }: SampleJson): [string, NamedSample] {
   const key = JSON.stringify([metricName, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
   // JSON has no NaN: it arrives as null.
   return [key, { name: metricName, labels, value: typeof value === "number" ? value : Number.NaN }];
 }
 
-const head = (name: string, { help, type }: Family): string[] => [
+const head = (name: string, { help, type }: MergedFamily): string[] => [
   `# HELP ${name} ${help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")}`,
   `# TYPE ${name} ${type}`,
 ];
 
-function line({ name, labels, value }: Sample): string {
+function line({ name, labels, value }: NamedSample): string {
   const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escape(String(text))}"`);
   return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${number(value)}`;
 }

@@ -4,7 +4,7 @@ import type { StallReport } from "../../liveness/stall-report.js";
 import { TickAge } from "../../liveness/tick-age.js";
 import type { Logger } from "../../log/logger.js";
 import type { Predecessor, PollerIdentity } from "../../runner/recovery/held-task.js";
-import type { TaskHandlerStatus } from "../../status.js";
+import { isOverburdened, type TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, type MetricJson, type Report } from "../messages.js";
 import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
 import type { Child, ForkChild } from "./fork.js";
@@ -22,11 +22,11 @@ export interface ExitRecord {
   readonly description: string;
   /** How long it had been ready, in ms; 0: it never was. */
   readonly readyMs: number;
-  /** It was asked to end, and did not within its drain. */
+  /** The process was asked to end, and did not within its drain. */
   readonly hadToBeKilled: boolean;
 }
 
-/** What one of the N processes is in. */
+/** How it stands with one of the N places for a process. */
 export type PlaceState =
   /** Nobody is there: before the first start, between a death and the replacement, and after the end. */
   "empty" | "starting" | "ready" | "stopping";
@@ -54,9 +54,9 @@ export interface PlaceOptions {
   readonly startTimeoutMs: number;
   readonly onReady: () => void;
   readonly onExit: (exit: ExitRecord) => void;
-  /** More functions go on in a process after the end of their tasks than may run at once. Called at each beat. */
   /** The process in here has told how it is. */
   readonly onBeat: () => void;
+  /** More functions go on in it after the end of their tasks than may run at once. Told again at each beat. */
   readonly onOverburdened: () => void;
   /** A process told its metrics unasked, when it stopped. */
   readonly onLastMetrics: (metrics: readonly MetricJson[]) => void;
@@ -70,9 +70,9 @@ export const KILL_MARGIN_MS = 8_000;
 const SLOW_START_MS = 10_000;
 /** How long a process whose handlers have stopped may go on, in ms. */
 const STOPPED_GRACE_MS = 10_000;
-/** One that nothing holds has ended by then, in ms. */
+/** A process whose handlers have stopped has ended by then, if nothing else holds it, in ms. */
 const HELD_MS = 1_000;
-/** Processes whose tasks nobody has taken over yet. */
+/** So many processes that died are remembered while nobody has taken over their tasks. */
 const MAX_PREDECESSORS = 20;
 
 /** What is known of the process that is in a place now. */
@@ -102,12 +102,20 @@ interface Occupant {
   killTimer: Timer;
 }
 
-/** It carries twice what it should, and only its end frees it of that. */
-function isOverburdened({ abandoned, runners }: TaskHandlerStatus): boolean {
-  return abandoned > runners.reduce((sum, { concurrency }) => sum + concurrency, 0);
-}
-
-/** One of the N processes: whoever is in it now, from its fork to its end. */
+/**
+ * One of the N places for a process, and whoever is in it: the place stays, its processes (occupants) come and go. The
+ * supervisor says when one is to start and to stop, ticks each place once a second, and decides in `onExit` whether and
+ * when the next one starts; the place does the rest.
+ *
+ * - `empty`: nobody is in here. {@link start} forks, at once or after a wait.
+ * - `starting`: forked, and no handler has started. It is killed after `startTimeoutMs`.
+ * - `ready`: a handler polls. It must beat: one that is silent for longer than its own stall timeout is killed.
+ * - `stopping`: it was asked to end, or told that it does. It is killed when it has not ended some seconds after its drain,
+ *   or after its handlers have stopped.
+ *
+ * What a process had in its hands when it died is told to the ones that follow in here, until one has taken care of it.
+ * All waits are in the supervisor's own time: what it slept through kills nobody.
+ */
 export class ProcessPlace {
   readonly #options: PlaceOptions;
   readonly #scrapes = new Map<number, (metrics: readonly MetricJson[]) => void>();

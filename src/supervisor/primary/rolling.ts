@@ -13,7 +13,7 @@ export type ServerAnswers = "yes" | "no" | "unknown";
 export type RollStep =
   /** Ask this one to end; it is replaced. */
   | { readonly kind: "replace"; readonly index: number }
-  /** `unanswered`: for this one, which the server does not answer. */
+  /** Wait until all are ready, or until the server answers the process `unanswered`. */
   | { readonly kind: "wait"; readonly unanswered?: number }
   | { readonly kind: "done" };
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { obeyStopSignals, STOP_SIGNALS } from "../../base/stop-signals.js";
 
 /** What the signals of a supervisor's process mean. */
 export interface SignalOrders {
@@ -8,31 +9,18 @@ export interface SignalOrders {
   roll(): void;
 }
 
-/** A second signal sooner than this is the same request: a terminal's Ctrl-C may reach a process twice, in ms. */
-const SECOND_SIGNAL_MS = 2_000;
-
 /**
  * SIGTERM and SIGINT stop, and two seconds later or more cut the drain short; SIGHUP rolls, except in a terminal, where
- * it says that the terminal was closed. Returns the way to listen no more.
+ * it says that the terminal was closed, and stops as well. Returns the way to listen no more.
  */
 export function obeySignals(orders: SignalOrders, clock: Clock, isTerminal: boolean): () => void {
-  let firstAt: number | undefined;
-  const onStop = () => {
-    const now = clock.now();
-    firstAt ??= now;
-    if (now - firstAt >= SECOND_SIGNAL_MS) orders.hurry();
-    else if (now === firstAt) orders.stop();
-  };
+  const deafenToStop = obeyStopSignals(orders, clock, isTerminal ? [...STOP_SIGNALS, "SIGHUP"] : STOP_SIGNALS);
   const onHangUp = () => {
-    if (isTerminal) onStop();
-    else orders.roll();
+    orders.roll();
   };
-  process.on("SIGTERM", onStop);
-  process.on("SIGINT", onStop);
-  process.on("SIGHUP", onHangUp);
+  if (!isTerminal) process.on("SIGHUP", onHangUp);
   return () => {
-    process.off("SIGTERM", onStop);
-    process.off("SIGINT", onStop);
+    deafenToStop();
     process.off("SIGHUP", onHangUp);
   };
 }

@@ -1,9 +1,10 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { SafeLogger } from "../../log/logger.js";
-import { BEAT_MS, type MetricJson } from "../messages.js";
+import { BEAT_MS } from "../messages.js";
 import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
 import type { ForkChild } from "./fork.js";
 import { MergedMetrics } from "./merged-metrics.js";
+import { ownMetrics } from "./own-metrics.js";
 import { ProcessPlace, type ExitRecord, type PlaceStatus } from "./process-place.js";
 import { endsInARow, restartDelayMs, shouldGiveUp, type RestartLimits } from "./restart-policy.js";
 import { nextRollStep } from "./rolling.js";
@@ -20,7 +21,7 @@ export interface SupervisorOptions {
   readonly limits: RestartLimits;
 }
 
-/** What a supervisor is in. */
+/** What a supervisor is doing. */
 export type SupervisorState = "running" | "rolling" | "stopping" | "stopped";
 
 /** What a supervisor and its processes are doing: what `status` of its handle tells. */
@@ -31,7 +32,7 @@ export interface SupervisorStatus {
   readonly restarts: Readonly<Record<ExitKind, number>>;
 }
 
-/** How it came to an end. */
+/** How a supervisor came to its end. */
 export interface SupervisorEnd {
   /** For the exit of the process: 0 when every child drained, 1 when one had to be killed or the supervisor gave up. */
   readonly code: number;
@@ -165,24 +166,7 @@ export class Supervisor {
       this.#metrics.collect(number, answer);
     });
     await Promise.all(asking);
-    return this.#metrics.render(live, this.#ownMetrics());
-  }
-
-  #ownMetrics(): MetricJson[] {
-    const restarts = Object.entries(this.#restarts).map(([reason, value]) => ({ labels: { reason }, value }));
-    const up = this.#places.map((place, process) => ({
-      labels: { process },
-      value: place.state === "ready" ? 1 : 0,
-    }));
-    return [
-      {
-        name: "worker_restart_total",
-        help: "Worker processes that were replaced, by the reason of their end",
-        type: "counter",
-        values: restarts,
-      },
-      { name: "worker_process_ready", help: "Whether the process polls (1) or not (0)", type: "gauge", values: up },
-    ];
+    return this.#metrics.render(live, ownMetrics(this.status.processes, this.#restarts));
   }
 
   #tick(before: number): void {
@@ -282,7 +266,7 @@ export class Supervisor {
     log.warn({ process: place }, text);
   }
 
-  /** Replaces a process that functions hold which do not end, when no other one is missing. */
+  /** Replaces a process in which too many functions outlive their tasks, when no other process is missing. */
   #recycle(place: number): void {
     if (this.#isStopping || this.#rollGoal !== undefined) return;
     if (!this.#places.every(({ state }) => state === "ready")) return;

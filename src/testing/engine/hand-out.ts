@@ -1,11 +1,11 @@
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { HandOut } from "../ledger.js";
 import { setWorkflowAlarm } from "./decide.js";
 import { isEnded, type TaskRecord } from "./model.js";
-import { queueNameOf } from "./queue.js";
 import { enqueue, type EngineState, queueNamed, setStatus } from "./state.js";
 
 /** A poll, or the second half of an `update-v2`. */
-export interface PollRequest {
+export interface ReceivedPoll {
   readonly taskType: string;
   readonly domain: string | undefined;
   readonly workerId: string | undefined;
@@ -26,7 +26,7 @@ export interface HandedOut {
  */
 export function poll(
   state: EngineState,
-  request: PollRequest,
+  request: ReceivedPoll,
   now: number,
   answer: (handedOut: HandedOut[], now: number) => void,
 ): void {
@@ -43,7 +43,7 @@ export function poll(
   });
 }
 
-function handOut(state: EngineState, taskId: string, request: PollRequest, now: number): HandedOut | undefined {
+function handOut(state: EngineState, taskId: string, request: ReceivedPoll, now: number): HandedOut | undefined {
   const record = state.tasks.get(taskId);
   if (record === undefined || isEnded(record)) return undefined;
   if (exceedsLimit(state, record)) {

@@ -61,7 +61,7 @@ interface Waiter {
   end: Alarm | undefined;
 }
 
-interface Lane {
+interface PollLine {
   readonly waiting: Waiter[];
   /** Until then a poll that does not wait sees nothing. */
   blindUntil: number;
@@ -70,14 +70,14 @@ interface Lane {
 }
 
 function createEagerPolling(timeline: Timeline): Polling {
-  const lanes = new Map<TaskQueue, Lane>();
-  const laneOf = (queue: TaskQueue): Lane => {
-    let lane = lanes.get(queue);
-    if (lane === undefined) {
-      lane = { waiting: [], blindUntil: 0, alarm: undefined };
-      lanes.set(queue, lane);
+  const lines = new Map<TaskQueue, PollLine>();
+  const lineOf = (queue: TaskQueue): PollLine => {
+    let line = lines.get(queue);
+    if (line === undefined) {
+      line = { waiting: [], blindUntil: 0, alarm: undefined };
+      lines.set(queue, line);
     }
-    return lane;
+    return line;
   };
 
   const gather = (queue: TaskQueue, { count, answer }: Waiter, now: number): void => {
@@ -92,24 +92,24 @@ function createEagerPolling(timeline: Timeline): Polling {
   };
 
   const serve = (queue: TaskQueue, now: number): void => {
-    const lane = laneOf(queue);
-    while (lane.waiting.length > 0 && queue.hasVisible(now)) {
-      const waiter = lane.waiting.shift();
+    const line = lineOf(queue);
+    while (line.waiting.length > 0 && queue.hasVisible(now)) {
+      const waiter = line.waiting.shift();
       if (waiter === undefined) break;
       if (waiter.end) timeline.clearAlarm(waiter.end);
       gather(queue, waiter, now);
     }
-    watchDelayed(queue, lane);
+    watchDelayed(queue, line);
   };
 
-  const watchDelayed = (queue: TaskQueue, lane: Lane): void => {
-    const next = lane.waiting.length > 0 ? queue.nextVisibleAt() : undefined;
+  const watchDelayed = (queue: TaskQueue, line: PollLine): void => {
+    const next = line.waiting.length > 0 ? queue.nextVisibleAt() : undefined;
     if (next === undefined) {
-      if (lane.alarm) timeline.clearAlarm(lane.alarm);
-    } else if (lane.alarm) {
-      timeline.moveAlarm(lane.alarm, next);
+      if (line.alarm) timeline.clearAlarm(line.alarm);
+    } else if (line.alarm) {
+      timeline.moveAlarm(line.alarm, next);
     } else {
-      lane.alarm = timeline.setAlarm(next, (now) => {
+      line.alarm = timeline.setAlarm(next, (now) => {
         serve(queue, now);
       });
     }
@@ -117,24 +117,24 @@ function createEagerPolling(timeline: Timeline): Polling {
 
   return {
     hold(queue, count, timeoutMs, now, answer) {
-      const lane = laneOf(queue);
+      const line = lineOf(queue);
       if (timeoutMs < 1) {
-        const blind = lane.waiting.length > 0 || now < lane.blindUntil;
+        const blind = line.waiting.length > 0 || now < line.blindUntil;
         answer(blind ? [] : queue.pop(count, now), now);
         return;
       }
       const waiter: Waiter = { count, answer, end: undefined };
-      lane.waiting.push(waiter);
+      line.waiting.push(waiter);
       waiter.end = timeline.setAlarm(now + timeoutMs, (end) => {
-        lane.waiting.splice(lane.waiting.indexOf(waiter), 1);
-        lane.blindUntil = end + EAGER_BLINDNESS_MS;
-        watchDelayed(queue, lane);
+        line.waiting.splice(line.waiting.indexOf(waiter), 1);
+        line.blindUntil = end + EAGER_BLINDNESS_MS;
+        watchDelayed(queue, line);
         answer([], end);
       });
       serve(queue, now);
     },
     pushed(queue, now) {
-      if (lanes.has(queue)) serve(queue, now);
+      if (lines.has(queue)) serve(queue, now);
     },
   };
 }

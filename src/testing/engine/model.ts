@@ -1,3 +1,4 @@
+import { ENDED_TASK_STATUSES, ENDED_WORKFLOW_STATUSES } from "../../conductor/ended-statuses.js";
 import type { JsonObject, Task, TaskLog, Workflow } from "../../conductor/types.js";
 import type { RunnableTask, RunnableWorkflow } from "./metadata.js";
 import type { Alarm } from "./timeline.js";
@@ -10,7 +11,7 @@ export interface TaskRecord {
   readonly runnable: RunnableTask;
   /** The output even when it was too large to be shown with the task. */
   output: JsonObject;
-  /** Of the first attempt, in epoch ms. */
+  /** When the first attempt was scheduled, in epoch ms. */
   readonly firstScheduledTime: number;
 }
 
@@ -38,21 +39,11 @@ export interface PollData {
 
 export type StoredLog = Required<TaskLog>;
 
-const TERMINAL_TASK = new Set([
-  "COMPLETED",
-  "COMPLETED_WITH_ERRORS",
-  "FAILED",
-  "FAILED_WITH_TERMINAL_ERROR",
-  "CANCELED",
-  "TIMED_OUT",
-  "SKIPPED",
-]);
 const SUCCESSFUL_TASK = new Set(["SCHEDULED", "IN_PROGRESS", "COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED"]);
-const TERMINAL_WORKFLOW = new Set(["COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"]);
 
-export const isEnded = (record: TaskRecord): boolean => TERMINAL_TASK.has(record.task.status);
+export const isEnded = (record: TaskRecord): boolean => ENDED_TASK_STATUSES.has(record.task.status);
 /** In the server's sense: whatever has not failed. */
 export const isSuccessful = (record: TaskRecord): boolean => SUCCESSFUL_TASK.has(record.task.status);
-export const isWorkflowEnded = (record: WorkflowRecord): boolean => TERMINAL_WORKFLOW.has(record.workflow.status);
+export const isWorkflowEnded = (record: WorkflowRecord): boolean => ENDED_WORKFLOW_STATUSES.has(record.workflow.status);
 export const isWorkerTask = (record: TaskRecord): boolean =>
   record.task.taskType !== "FORK" && record.task.taskType !== "JOIN";

@@ -74,7 +74,7 @@ export class TaskQueue {
     return this.delayed.peek()?.deliverAt;
   }
 
-  /** The one that would be delivered first if no delay counted. */
+  /** The task that would be delivered first if no delay counted. */
   peekFirst(): string | undefined {
     let best = this.visible.peek();
     for (const message of this.delayed.values()) {
@@ -92,9 +92,4 @@ export class TaskQueue {
       this.visible.push(message);
     }
   }
-}
-
-/** `domain:type`, or the bare type. An empty domain is a domain, as it is on the server. */
-export function queueNameOf(taskType: string, domain: string | undefined): string {
-  return domain === undefined ? taskType : `${domain}:${taskType}`;
 }

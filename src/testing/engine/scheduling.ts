@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { JsonObject, Task } from "../../conductor/types.js";
 import { evaluateObject, type Scope } from "./expressions.js";
 import type { RunnableTask } from "./metadata.js";
 import type { TaskRecord, WorkflowRecord } from "./model.js";
-import { queueNameOf } from "./queue.js";
 import { retryDelaySeconds, retryJitterMs } from "./retries.js";
 import { enqueue, type EngineState, registerTask, setStatus } from "./state.js";
 

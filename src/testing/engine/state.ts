@@ -1,9 +1,10 @@
+import { queueNameOf } from "../../conductor/queue-name.js";
 import type { TaskStatus } from "../../conductor/types.js";
 import type { LedgerEntry } from "../ledger.js";
 import { createPolling, type Polling, type QueueKind } from "./held-polls.js";
 import { Metadata } from "./metadata.js";
 import { isEnded, type PollData, type StoredLog, type TaskRecord, type WorkflowRecord } from "./model.js";
-import { queueNameOf, TaskQueue } from "./queue.js";
+import { TaskQueue } from "./queue.js";
 import type { Timeline } from "./timeline.js";
 
 /** Everything the server knows. Routes and engine are functions over it. */
@@ -15,13 +16,13 @@ export interface EngineState {
   readonly metadata: Metadata;
   readonly queues: Map<string, TaskQueue>;
   readonly workflows: Map<string, WorkflowRecord>;
-  /** Not ended, by name. */
+  /** Workflows that have not ended, by name. */
   readonly runningWorkflows: Map<string, Set<WorkflowRecord>>;
   readonly tasks: Map<string, TaskRecord>;
   readonly tasksByType: Map<string, TaskRecord[]>;
   /** Worker tasks that have not ended, by definition name, in the order of their arrival. */
   readonly openTasks: Map<string, Set<TaskRecord>>;
-  /** How many are IN_PROGRESS, by definition name. */
+  /** How many worker tasks are IN_PROGRESS, by definition name. */
   readonly inProgress: Map<string, number>;
   readonly pollData: Map<string, PollData>;
   readonly logs: Map<string, StoredLog[]>;

@@ -1,4 +1,4 @@
-import { json, type Reply, type Route, text } from "./http.js";
+import { json, type RouteReply, type Route, text } from "./http.js";
 
 /** The health checks and the version */
 export const healthRoutes: readonly Route[] = [
@@ -7,6 +7,6 @@ export const healthRoutes: readonly Route[] = [
   ["GET", "/api/version", () => text("embedded")],
 ];
 
-function health(): Reply {
+function health(): RouteReply {
   return json({ healthResults: [], suppressedHealthResults: [], healthy: true });
 }

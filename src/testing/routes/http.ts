@@ -1,4 +1,4 @@
-import type { HandedOut, PollRequest } from "../engine/hand-out.js";
+import type { HandedOut, ReceivedPoll } from "../engine/hand-out.js";
 import { fault } from "../engine/refusal.js";
 import type { EngineState } from "../engine/state.js";
 import type { HandOut } from "../ledger.js";
@@ -16,7 +16,7 @@ export interface RouteRequest {
   readonly now: number;
 }
 
-export interface Reply {
+export interface RouteReply {
   readonly status: number;
   readonly contentType?: string;
   readonly body: string;
@@ -26,28 +26,32 @@ export interface Reply {
 
 /** An answer that has to wait for tasks. */
 export interface HeldReply {
-  readonly poll: PollRequest;
-  readonly reply: (handedOut: readonly HandedOut[]) => Reply;
+  readonly poll: ReceivedPoll;
+  readonly reply: (handedOut: readonly HandedOut[]) => RouteReply;
 }
 
-export type Handler = (request: RouteRequest, state: EngineState) => Reply | HeldReply;
+export type Handler = (request: RouteRequest, state: EngineState) => RouteReply | HeldReply;
 
 /** `[method, path, handler]`; a part of the path in braces stands for anything. */
 export type Route = readonly [method: string, path: string, handler: Handler];
 
-export const isHeld = (reply: Reply | HeldReply): reply is HeldReply => "poll" in reply;
+export const isHeld = (reply: RouteReply | HeldReply): reply is HeldReply => "poll" in reply;
 
-export const json = (value: unknown): Reply => ({
+export const json = (value: unknown): RouteReply => ({
   status: 200,
   contentType: "application/json",
   body: JSON.stringify(value),
 });
 
 /** The server answers texts as they are, without quotes, whatever was asked for. */
-export const text = (value: string): Reply => ({ status: 200, contentType: "text/plain;charset=UTF-8", body: value });
+export const text = (value: string): RouteReply => ({
+  status: 200,
+  contentType: "text/plain;charset=UTF-8",
+  body: value,
+});
 
-export const empty: Reply = { status: 200, body: "" };
-export const noContent: Reply = { status: 204, body: "" };
+export const empty: RouteReply = { status: 200, body: "" };
+export const noContent: RouteReply = { status: 204, body: "" };
 
 /** The body as JSON. Anything that is not JSON is a 500, as it is on the server. */
 export function bodyOf({ body, contentType }: RouteRequest): unknown {

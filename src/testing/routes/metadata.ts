@@ -8,7 +8,7 @@ import {
   json,
   objectBodyOf,
   parameter,
-  type Reply,
+  type RouteReply,
   type Route,
   type RouteRequest,
 } from "./http.js";
@@ -33,48 +33,48 @@ export const metadataRoutes: readonly Route[] = [
   ["DELETE", "/api/metadata/workflow/{name}/{version}", removeWorkflowDef],
 ];
 
-function putTaskDefs(request: RouteRequest, { metadata }: EngineState): Reply {
+function putTaskDefs(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.putTaskDefs(arrayBodyOf(request), request.now);
   return empty;
 }
 
-function updateTaskDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function updateTaskDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.updateTaskDef(objectBodyOf(request), request.now);
   return empty;
 }
 
-function removeTaskDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function removeTaskDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.removeTaskDef(parameter(request, "name"));
   return empty;
 }
 
-function addWorkflowDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function addWorkflowDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.addWorkflowDef(bodyOf(request), booleanQuery(request, "overwrite", false), request.now);
   return empty;
 }
 
-function putWorkflowDefs(request: RouteRequest, { metadata }: EngineState): Reply {
+function putWorkflowDefs(request: RouteRequest, { metadata }: EngineState): RouteReply {
   return json({
     bulkErrorResults: {},
     bulkSuccessfulResults: metadata.putWorkflowDefs(arrayBodyOf(request), request.now),
   });
 }
 
-function validateWorkflowDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function validateWorkflowDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.validateWorkflowDef(bodyOf(request), request.now);
   return empty;
 }
 
-function names(_request: RouteRequest, { metadata }: EngineState): Reply {
+function names(_request: RouteRequest, { metadata }: EngineState): RouteReply {
   return json([...new Set(metadata.listWorkflowDefs().map(({ name }) => name))]);
 }
 
-function getWorkflowDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function getWorkflowDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   const version = request.query.has("version") ? integerQuery(request, "version", 1) : undefined;
   return json(metadata.workflowDef(parameter(request, "name"), version));
 }
 
-function removeWorkflowDef(request: RouteRequest, { metadata }: EngineState): Reply {
+function removeWorkflowDef(request: RouteRequest, { metadata }: EngineState): RouteReply {
   metadata.removeWorkflowDef(parameter(request, "name"), Number(parameter(request, "version")));
   return empty;
 }

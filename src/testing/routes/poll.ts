@@ -1,4 +1,4 @@
-import type { HandedOut, PollRequest } from "../engine/hand-out.js";
+import type { HandedOut, ReceivedPoll } from "../engine/hand-out.js";
 import { badRequest } from "../engine/refusal.js";
 import type { HandOut } from "../ledger.js";
 import {
@@ -7,7 +7,7 @@ import {
   json,
   noContent,
   parameter,
-  type Reply,
+  type RouteReply,
   type Route,
   type RouteRequest,
 } from "./http.js";
@@ -32,7 +32,7 @@ function pollOne(request: RouteRequest): HeldReply {
   );
 }
 
-function pollBatch(request: RouteRequest): Reply | HeldReply {
+function pollBatch(request: RouteRequest): RouteReply | HeldReply {
   const { query } = request;
   const timeoutMs = integerQuery(request, "timeout", 100);
   const count = integerQuery(request, "count", 1);
@@ -40,7 +40,7 @@ function pollBatch(request: RouteRequest): Reply | HeldReply {
     throw badRequest("Long Poll Timeout value cannot be more than 5 seconds");
   }
   if (count < 1) return json([]);
-  const poll: PollRequest = {
+  const poll: ReceivedPoll = {
     taskType: parameter(request, "taskType"),
     domain: query.get("domain") ?? undefined,
     workerId: query.get("workerid") ?? undefined,

@@ -1,11 +1,11 @@
-import { queueNameOf } from "../engine/queue.js";
+import { queueNameOf } from "../../conductor/queue-name.js";
 import { fault } from "../engine/refusal.js";
 import { enqueue, type EngineState } from "../engine/state.js";
 import {
   integerQuery,
   json,
   parameter,
-  type Reply,
+  type RouteReply,
   requiredQuery,
   type Route,
   type RouteRequest,
@@ -25,28 +25,28 @@ export const queueRoutes: readonly Route[] = [
 
 const sizeOf = (state: EngineState, queueName: string): number => state.queues.get(queueName)?.size ?? 0;
 
-function sizes({ query }: RouteRequest, state: EngineState): Reply {
+function sizes({ query }: RouteRequest, state: EngineState): RouteReply {
   const names = query.getAll("taskType").flatMap((value) => value.split(","));
   if (names.length === 0) throw fault('Cannot invoke "java.util.List.iterator()" because "taskDefNames" is null');
   return json(Object.fromEntries(names.map((name) => [name, sizeOf(state, name)])));
 }
 
-function size(request: RouteRequest, state: EngineState): Reply {
+function size(request: RouteRequest, state: EngineState): RouteReply {
   const domain = request.query.get("domain") ?? undefined;
   return json(sizeOf(state, queueNameOf(requiredQuery(request, "taskType"), domain)));
 }
 
-function all(_request: RouteRequest, state: EngineState): Reply {
+function all(_request: RouteRequest, state: EngineState): RouteReply {
   return json(Object.fromEntries([...state.queues.values()].map((queue) => [queue.name, queue.size])));
 }
 
-function pollData(request: RouteRequest, state: EngineState): Reply {
+function pollData(request: RouteRequest, state: EngineState): RouteReply {
   const taskType = requiredQuery(request, "taskType");
   return json([...state.pollData.values()].filter(({ queueName }) => queueName === taskType));
 }
 
 /** Puts every unfinished task of the type back, those that somebody works on included: so the server does it. */
-function requeue(request: RouteRequest, state: EngineState): Reply {
+function requeue(request: RouteRequest, state: EngineState): RouteReply {
   const records = [...(state.openTasks.get(parameter(request, "taskType")) ?? [])];
   for (const record of records) {
     enqueue(state, record, record.task.callbackAfterSeconds * 1000, request.now);
@@ -55,7 +55,7 @@ function requeue(request: RouteRequest, state: EngineState): Reply {
   return text(String(records.length));
 }
 
-function unfinishedTasks(request: RouteRequest, state: EngineState): Reply {
+function unfinishedTasks(request: RouteRequest, state: EngineState): RouteReply {
   const start = integerQuery(request, "start", 0);
   const count = integerQuery(request, "count", 100);
   const open = [...(state.openTasks.get(parameter(request, "taskType")) ?? [])];

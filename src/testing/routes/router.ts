@@ -1,7 +1,7 @@
 import { Refusal } from "../engine/refusal.js";
 import type { EngineState } from "../engine/state.js";
 import { healthRoutes } from "./health.js";
-import type { HeldReply, Reply, Route, RouteRequest } from "./http.js";
+import type { HeldReply, RouteReply, Route, RouteRequest } from "./http.js";
 import { metadataRoutes } from "./metadata.js";
 import { pollRoutes } from "./poll.js";
 import { queueRoutes } from "./queues.js";
@@ -34,19 +34,27 @@ const routes: readonly Route[] = [
   ...healthRoutes,
 ];
 
+const compiled = compile(routes);
+
 /** By number of segments; of two routes that fit, the one with more that is fixed comes first. */
-const compiled = new Map<number, CompiledRoute[]>();
-for (const route of routes) {
-  const segments = route[1].split("/").slice(1);
-  const sameLength = compiled.get(segments.length) ?? [];
-  sameLength.push({ route, segments });
-  compiled.set(segments.length, sameLength);
+function compile(all: readonly Route[]): ReadonlyMap<number, readonly CompiledRoute[]> {
+  const byLength = new Map<number, CompiledRoute[]>();
+  for (const route of all) {
+    const segments = route[1].split("/").slice(1);
+    const sameLength = byLength.get(segments.length) ?? [];
+    sameLength.push({ route, segments });
+    byLength.set(segments.length, sameLength);
+  }
+  for (const sameLength of byLength.values()) sameLength.sort((a, b) => openParts(a) - openParts(b));
+  return byLength;
 }
-const openParts = ({ segments }: CompiledRoute): number => segments.filter((segment) => segment.startsWith("{")).length;
-for (const sameLength of compiled.values()) sameLength.sort((a, b) => openParts(a) - openParts(b));
+
+function openParts({ segments }: CompiledRoute): number {
+  return segments.filter((segment) => segment.startsWith("{")).length;
+}
 
 /** From request to answer. Everything that goes wrong becomes an answer as well. */
-export function answer(state: EngineState, raw: RawRequest): Reply | HeldReply {
+export function answer(state: EngineState, raw: RawRequest): RouteReply | HeldReply {
   const [path = "", queryText = ""] = splitAt(raw.url, "?");
   if (/%2f|%5c|%00/i.test(path)) return tomcatRefusal();
   try {
@@ -84,7 +92,7 @@ function find(method: string, path: string, encoded: readonly string[]) {
   throw new Refusal(404, `No static resource ${path.slice(1)}.`);
 }
 
-export function errorReply(error: unknown): Reply {
+export function errorReply(error: unknown): RouteReply {
   if (error instanceof URIError) return tomcatRefusal();
   const status = error instanceof Refusal ? error.status : 500;
   const message = error instanceof Error ? error.message : String(error);
@@ -104,7 +112,7 @@ export function errorReply(error: unknown): Reply {
 }
 
 /** What Tomcat itself refuses never reaches the server's own error format. */
-const tomcatRefusal = (): Reply => ({
+const tomcatRefusal = (): RouteReply => ({
   status: 400,
   contentType: "text/html;charset=utf-8",
   body: '<!doctype html><html lang="en"><head><title>HTTP Status 400 – Bad Request</title></head><body><h1>HTTP Status 400 – Bad Request</h1></body></html>',

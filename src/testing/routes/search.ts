@@ -4,7 +4,7 @@ import type { TaskRecord, WorkflowRecord } from "../engine/model.js";
 import { badRequest, fault } from "../engine/refusal.js";
 import type { EngineState } from "../engine/state.js";
 import { workflowOf } from "../engine/workflows.js";
-import { integerQuery, json, type Reply, type Route, type RouteRequest } from "./http.js";
+import { integerQuery, json, type RouteReply, type Route, type RouteRequest } from "./http.js";
 
 /** The searches: conditions `field='value'` and `field IN (a,b)`, joined by AND. */
 export const searchRoutes: readonly Route[] = [
@@ -41,7 +41,7 @@ export function parseQuery(query: string): Condition[] {
     });
 }
 
-function searchTasks(request: RouteRequest, state: EngineState, show: (record: TaskRecord) => unknown): Reply {
+function searchTasks(request: RouteRequest, state: EngineState, show: (record: TaskRecord) => unknown): RouteReply {
   const conditions = parseQuery(request.query.get("query") ?? "");
   return page(request, candidateTasks(state, conditions), conditions, ({ task }) => task, show);
 }
@@ -60,7 +60,11 @@ function candidateTasks(state: EngineState, conditions: readonly Condition[]): I
 /** The server's index learns of a task when it changes for the first time, not when it is scheduled. */
 const isIndexed = ({ task }: TaskRecord): boolean => task.updateTime > 0;
 
-function searchWorkflows(request: RouteRequest, state: EngineState, show: (record: WorkflowRecord) => unknown): Reply {
+function searchWorkflows(
+  request: RouteRequest,
+  state: EngineState,
+  show: (record: WorkflowRecord) => unknown,
+): RouteReply {
   const conditions = parseQuery(request.query.get("query") ?? "");
   const aliases = ({ workflow }: WorkflowRecord) => ({ ...workflow, workflowType: workflow.workflowName });
   return page(request, state.workflows.values(), conditions, aliases, show);
@@ -72,7 +76,7 @@ function page<T>(
   conditions: readonly Condition[],
   fieldsOf: (record: T) => object,
   show: (record: T) => unknown,
-): Reply {
+): RouteReply {
   const start = integerQuery(request, "start", 0);
   const size = integerQuery(request, "size", 100);
   if (size > MAX_SIZE) {

@@ -10,7 +10,7 @@ import {
   noContent,
   objectBodyOf,
   parameter,
-  type Reply,
+  type RouteReply,
   type Route,
   type RouteRequest,
   text,
@@ -37,13 +37,13 @@ const RESULT_STATUSES: readonly unknown[] = [
 /** The JSON reader of the server takes no longer string. */
 const MAX_STRING_LENGTH = 20_000_000;
 
-function update(request: RouteRequest, state: EngineState): Reply {
+function update(request: RouteRequest, state: EngineState): RouteReply {
   const result = receive(request, state, "v1");
   updateTask(state, result, "v1", request.now);
   return text(result.taskId);
 }
 
-function updateV2(request: RouteRequest, state: EngineState): Reply | HeldReply {
+function updateV2(request: RouteRequest, state: EngineState): RouteReply | HeldReply {
   const result = receive(request, state, "v2");
   const record = updateTask(state, result, "v2", request.now);
   if (record === undefined || !isEnded(record)) return noContent;
@@ -123,19 +123,19 @@ function checkIds(result: ReceivedResult, endpoint: "v1" | "v2"): void {
   throw fault(`Validation failed for argument [0]: ${errors.map(({ message }) => message).join("; ")}`);
 }
 
-function getTask(request: RouteRequest, state: EngineState): Reply {
+function getTask(request: RouteRequest, state: EngineState): RouteReply {
   const taskId = parameter(request, "taskId");
   const record = state.tasks.get(taskId);
   if (record === undefined) throw notFound(`Task not found for taskId: ${taskId}`);
   return json(record.task);
 }
 
-function addLog(request: RouteRequest, state: EngineState): Reply {
+function addLog(request: RouteRequest, state: EngineState): RouteReply {
   addLogs(state, parameter(request, "taskId"), [{ log: request.body }], request.now);
   return empty;
 }
 
-function getLogs(request: RouteRequest, state: EngineState): Reply {
+function getLogs(request: RouteRequest, state: EngineState): RouteReply {
   const logs = state.logs.get(parameter(request, "taskId")) ?? [];
   return logs.length === 0 ? noContent : json(logs);
 }

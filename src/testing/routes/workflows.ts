@@ -17,7 +17,7 @@ import {
   json,
   objectBodyOf,
   parameter,
-  type Reply,
+  type RouteReply,
   type Route,
   type RouteRequest,
   text,
@@ -39,7 +39,7 @@ export const workflowRoutes: readonly Route[] = [
 
 const recordOf = (request: RouteRequest, state: EngineState) => workflowById(state, parameter(request, "workflowId"));
 
-function start(request: RouteRequest, state: EngineState): Reply {
+function start(request: RouteRequest, state: EngineState): RouteReply {
   const body = objectBodyOf(request);
   const { name, version, correlationId, priority, input, taskToDomain, workflowDef } = body;
   if (priority !== undefined && priority !== null && typeof priority !== "number") {
@@ -65,7 +65,7 @@ function start(request: RouteRequest, state: EngineState): Reply {
   );
 }
 
-function startByName(request: RouteRequest, state: EngineState): Reply {
+function startByName(request: RouteRequest, state: EngineState): RouteReply {
   const correlationId = request.query.get("correlationId");
   const version = request.query.get("version");
   const input = objectBodyOf(request);
@@ -84,11 +84,11 @@ function startByName(request: RouteRequest, state: EngineState): Reply {
   );
 }
 
-function get(request: RouteRequest, state: EngineState): Reply {
+function get(request: RouteRequest, state: EngineState): RouteReply {
   return json(workflowOf(recordOf(request, state), booleanQuery(request, "includeTasks", true)));
 }
 
-function status(request: RouteRequest, state: EngineState): Reply {
+function status(request: RouteRequest, state: EngineState): RouteReply {
   const { workflow } = recordOf(request, state);
   return json({
     workflowId: workflow.workflowId,
@@ -99,7 +99,7 @@ function status(request: RouteRequest, state: EngineState): Reply {
   });
 }
 
-function tasks(request: RouteRequest, state: EngineState): Reply {
+function tasks(request: RouteRequest, state: EngineState): RouteReply {
   const statuses = request.query.getAll("status");
   const from = integerQuery(request, "start", 0);
   const all = recordOf(request, state)
@@ -108,27 +108,27 @@ function tasks(request: RouteRequest, state: EngineState): Reply {
   return json({ totalHits: all.length, results: all.slice(from, from + integerQuery(request, "count", 15)) });
 }
 
-function terminate(request: RouteRequest, state: EngineState): Reply {
+function terminate(request: RouteRequest, state: EngineState): RouteReply {
   terminateWorkflow(state, recordOf(request, state), request.query.get("reason") ?? "", request.now);
   return empty;
 }
 
-function decideNow(request: RouteRequest, state: EngineState): Reply {
+function decideNow(request: RouteRequest, state: EngineState): RouteReply {
   decide(state, recordOf(request, state), request.now);
   return empty;
 }
 
-function pause(request: RouteRequest, state: EngineState): Reply {
+function pause(request: RouteRequest, state: EngineState): RouteReply {
   pauseWorkflow(state, recordOf(request, state), request.now);
   return empty;
 }
 
-function resume(request: RouteRequest, state: EngineState): Reply {
+function resume(request: RouteRequest, state: EngineState): RouteReply {
   resumeWorkflow(state, recordOf(request, state), request.now);
   return empty;
 }
 
-function running(request: RouteRequest, state: EngineState): Reply {
+function running(request: RouteRequest, state: EngineState): RouteReply {
   const version = integerQuery(request, "version", 1);
   const records = [...(state.runningWorkflows.get(parameter(request, "name")) ?? [])];
   return json(records.filter(({ workflow }) => workflow.workflowVersion === version).map((r) => r.workflow.workflowId));

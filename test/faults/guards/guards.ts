@@ -286,7 +286,7 @@ export const GUARDS: readonly Guard[] = [
     shape: "400 on update",
     test: UPDATES,
     file: "runner/delivery/update-verdict.ts",
-    code: `if (ABOUT_THE_REQUEST.has(status)) return { kind: "rejected", why: said ?? \`HTTP \${status}\` };`,
+    code: `if (FINAL_STATUSES.has(status)) return { kind: "rejected", why: said ?? \`HTTP \${status}\` };`,
     broken: "",
   },
   {

@@ -5,9 +5,10 @@ import type { WorkerEventName } from "../../../src/events/events.js";
 import { CATALOG, type MetricSpec } from "../../../src/metrics/catalog.js";
 import { listen } from "../../../src/metrics/listen.js";
 import { MetricsStore } from "../../../src/metrics/store.js";
+import { SUPERVISOR_CATALOG } from "../../../src/supervisor/primary/own-metrics.js";
 
 const page = readFileSync(new URL("../../../docs/metrics.md", import.meta.url), "utf8");
-const specs = Object.entries<MetricSpec>(CATALOG);
+const specs = Object.entries<MetricSpec>({ ...CATALOG, ...SUPERVISOR_CATALOG });
 
 const labelsInWords = (labels: MetricSpec["labels"]): string => {
   const words = Object.entries(labels).map(([name, values]) => {
