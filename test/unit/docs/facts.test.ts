@@ -19,26 +19,28 @@ function rowsOf(text: string): string[] {
   return rows.flatMap(([, a, b]) => (b === undefined ? [a!] : [a!, b]));
 }
 
-test(`README.md is a front door: ${README_MAX_BYTES} bytes at most`, () => {
-  expect(Buffer.byteLength(page(README).text)).toBeLessThanOrEqual(README_MAX_BYTES);
-});
+describe("README.md", () => {
+  test(`is a front door: ${README_MAX_BYTES} bytes at most`, () => {
+    expect(Buffer.byteLength(page(README).text)).toBeLessThanOrEqual(README_MAX_BYTES);
+  });
 
-test("README.md names the two commands, for the main job and for the tests", () => {
-  const commands = page(README).blocks[0]!.code;
-  expect(commands).toMatch(/^npm ci && npm start\b/m);
-  expect(commands).toMatch(/^npm ci && npm test\b/m);
-});
+  test("names the two commands, for the main job and for the tests", () => {
+    const commands = page(README).blocks[0]!.code;
+    expect(commands).toMatch(/^npm ci && npm start\b/m);
+    expect(commands).toMatch(/^npm ci && npm test\b/m);
+  });
 
-test("README.md shows the worker of samples/hello as it is", () => {
-  const shown = page(README).blocks.find(({ file }) => file === "greet.ts");
-  expect(shown?.code).toBe(textOf("samples/hello/greet.ts"));
-});
+  test("shows the worker of samples/hello as it is", () => {
+    const shown = page(README).blocks.find(({ file }) => file === "greet.ts");
+    expect(shown?.code).toBe(textOf("samples/hello/greet.ts"));
+  });
 
-test("README.md and the index of the guide lead to every page of the guide", () => {
-  const names = markdownIn("docs/guide").map((name) => path.posix.basename(name));
-  for (const name of names) expect(page(README).text).toContain(`](docs/guide/${name})`);
-  const listed = page("docs/guide/index.md").text;
-  for (const name of names.filter((name) => name !== "index.md")) expect(listed).toContain(`](./${name})`);
+  test("leads to every page of the guide, and so does the index of the guide", () => {
+    const names = markdownIn("docs/guide").map((name) => path.posix.basename(name));
+    for (const name of names) expect(page(README).text).toContain(`](docs/guide/${name})`);
+    const listed = page("docs/guide/index.md").text;
+    for (const name of names.filter((name) => name !== "index.md")) expect(listed).toContain(`](./${name})`);
+  });
 });
 
 describe("the guide", () => {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { repositoryRoot } from "./consumer.js";
 import { page, README, textOf } from "./pages.js";
 
@@ -19,14 +19,13 @@ const INSTALL = `npm install ../ostinato/ostinato-${version}.tgz`;
 const runsTypeScript = Boolean(Reflect.get(process.features, "typescript"));
 
 const left: (() => void)[] = [];
-afterEach(() => {
-  for (const remove of left.splice(0).reverse()) remove();
-});
 
-test(
-  "README.md, from an empty folder: two terminals, and Hello Ada is on the screen",
-  { timeout: TIMEOUT_MS },
-  async () => {
+describe("README.md", () => {
+  afterEach(() => {
+    for (const remove of left.splice(0).reverse()) remove();
+  });
+
+  test("from an empty folder: two terminals, and Hello Ada is on the screen", { timeout: TIMEOUT_MS }, async () => {
     const root = mkdtempSync(path.join(tmpdir(), "ostinato-start-"));
     left.push(() => {
       rmSync(root, { recursive: true, force: true });
@@ -54,8 +53,8 @@ test(
 
     expect(await worker.interrupt()).toBe(0);
     await server.interrupt(); // npx ends by the signal itself
-  },
-);
+  });
+});
 
 /** The lines of a step of the start. */
 function step(where: string): string[] {

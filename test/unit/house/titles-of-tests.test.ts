@@ -4,8 +4,6 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 
 const TESTS = fileURLToPath(new URL("../../", import.meta.url));
-/** Where the tests of the documents are being written anew. */
-const ELSEWHERE = "unit/docs/";
 /** What declares a group: vitest's word, and the contract's, which makes one group for each of its targets. */
 const GROUPS = new Set(["describe", "onEveryTarget"]);
 /** What belongs into a group: a test is reported by the titles of its groups and its own. */
@@ -59,7 +57,7 @@ describe("the titles of tests", () => {
   test("are read with the name of their subject, in every test file", { timeout: 60_000 }, () => {
     const files = readdirSync(TESTS, { recursive: true, encoding: "utf8" })
       .map((file) => file.replaceAll("\\", "/"))
-      .filter((file) => file.endsWith(".test.ts") && !file.startsWith(ELSEWHERE));
+      .filter((file) => file.endsWith(".test.ts"));
     expect(files.length).toBeGreaterThan(100);
     expect(files.sort().flatMap((file) => problemsOf(`test/${file}`, readFileSync(TESTS + file, "utf8")))).toEqual([]);
   });
