@@ -1,4 +1,5 @@
 import { DEFAULT_DRAIN_TIMEOUT_MS } from "../base/stop-signals.js";
+import { DEFAULT_START_TIMEOUT_MS } from "../supervisor/primary/options.js";
 
 export const HELP = `Usage: ostinato <command> [options]
 
@@ -12,7 +13,7 @@ Commands:
                  --drain-timeout-ms <number>  for tasks to finish at a stop
                                               (default ${DEFAULT_DRAIN_TIMEOUT_MS})
                  --start-timeout-ms <number>  for a process to start its handler
-                                              (default 60000)
+                                              (default ${DEFAULT_START_TIMEOUT_MS})
                  --node-arg <argument>        for Node, again for each:
                                               --node-arg=--import=tsx
                SIGTERM and SIGINT stop, SIGHUP replaces the processes one by one

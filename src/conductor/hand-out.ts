@@ -2,7 +2,7 @@ import { isObject } from "./reply.js";
 import type { Task } from "./types.js";
 
 /** A task that reached us. With `problem`, it can be named to the server and cannot be worked on. */
-export interface HandOut {
+export interface ReceivedTask {
   readonly task: Task;
   readonly problem: string | undefined;
 }
@@ -11,7 +11,7 @@ export interface HandOut {
  * A task as it came over the wire, or `undefined` when it has no ids: nobody could report on it. What the server leaves
  * out is filled in; what has a type it cannot have is named in `problem`.
  */
-export function asHandOut(value: unknown): HandOut | undefined {
+export function asHandOut(value: unknown): ReceivedTask | undefined {
   if (!isObject(value)) return undefined;
   if (!isId(value.taskId) || !isId(value.workflowInstanceId)) return undefined;
   const task = value as unknown as Task;

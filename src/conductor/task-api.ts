@@ -1,5 +1,5 @@
 import type { HttpRequest, Transport } from "../http/exchange.js";
-import { asHandOut, type HandOut } from "./hand-out.js";
+import { asHandOut, type ReceivedTask } from "./hand-out.js";
 import { isObject, parseJson, toReply, type Reply } from "./reply.js";
 import type { Task, TaskLog } from "./types.js";
 
@@ -14,7 +14,7 @@ export interface PollRequest {
 }
 
 export interface Polled {
-  readonly handOuts: readonly HandOut[];
+  readonly handOuts: readonly ReceivedTask[];
   /** Entries that were no tasks, or tasks without ids. */
   readonly malformed: number;
 }
@@ -28,7 +28,7 @@ export interface TaskApi {
   /** `POST /tasks`: acknowledged by the task's own id. `body` is a `TaskResult` as JSON. */
   update(taskId: string, body: string | Buffer, deadlineMs?: number): Promise<Reply<true>>;
   /** `POST /tasks/update-v2`: acknowledged by the next task, or by nothing. */
-  updateV2(body: string | Buffer): Promise<Reply<HandOut | null>>;
+  updateV2(body: string | Buffer): Promise<Reply<ReceivedTask | null>>;
   get(taskId: string): Promise<Reply<Task>>;
   log(taskId: string, message: string): Promise<Reply<true>>;
   logs(taskId: string): Promise<Reply<TaskLog[]>>;
@@ -69,7 +69,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
         if (answer.status === 204) return { handOuts: [], malformed: 0 };
         const body = parseJson(answer.body);
         if (!Array.isArray(body)) return undefined;
-        const handOuts: HandOut[] = [];
+        const handOuts: ReceivedTask[] = [];
         for (const entry of body) {
           const handOut = asHandOut(entry);
           if (handOut !== undefined) handOuts.push(handOut);

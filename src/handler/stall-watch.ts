@@ -1,5 +1,6 @@
 import path from "node:path";
 import { systemClock } from "../base/clock.js";
+import { isFolder } from "../base/is-folder.js";
 import { ignoreRejection } from "../base/on-rejection.js";
 import type { HandlerConfig } from "../config/types.js";
 import type { WorkerTopics } from "../events/emitter.js";
@@ -11,7 +12,6 @@ import type { StallReport } from "../liveness/stall-report.js";
 import { TickAge } from "../liveness/tick-age.js";
 import { isUnderTestRunner, watch, type Watchdog } from "../liveness/watchdog.js";
 import type { Logger } from "../log/logger.js";
-import { isFolder } from "../runner/journal/make-folder.js";
 import type { RunnerGroup } from "../runner/runner-group.js";
 
 /** What a process that is stuck spends on its tasks before it ends, in ms: it has been of no use for long enough. */

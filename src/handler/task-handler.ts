@@ -146,23 +146,23 @@ export class TaskHandler {
       obeyStopSignals(
         {
           stop: (signal) => {
-        this.#life?.log.info({ signal }, "signal received");
-        if (!this.#signalsAreHeard) void this.stop();
+            this.#life?.log.info({ signal }, "signal received");
+            if (!this.#signalsAreHeard) void this.stop();
           },
           hurry: (signal) => {
-        this.#life?.log.warn({ signal }, "second signal received: cutting the drain short");
-        if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
+            this.#life?.log.warn({ signal }, "second signal received: cutting the drain short");
+            if (!this.#signalsAreHeard) void this.stop({ drainTimeoutMs: 0 });
           },
         },
         systemClock,
       ),
       onUncaughtErrors((kind, error) => {
-      if (this.#life !== undefined) {
-        this.#life.crash(kind, error);
-        return;
-      }
+        if (this.#life !== undefined) {
+          this.#life.crash(kind, error);
+          return;
+        }
         // Nothing runs yet that would have to be ended.
-      ignoreProcess();
+        ignoreProcess();
         throwToNode(error);
       }),
     ];

@@ -1,5 +1,5 @@
 import type { Timer } from "../base/clock.js";
-import type { HandOut } from "../conductor/hand-out.js";
+import type { ReceivedTask } from "../conductor/hand-out.js";
 import type { Task } from "../conductor/types.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { HeartbeatCell } from "../liveness/board.js";
@@ -72,7 +72,7 @@ export class SlotWork {
   }
 
   /** Takes a task in. False: it is one that we have already, and one execution answers both. */
-  receive(handOut: HandOut, wasAskedFor: boolean): boolean {
+  receive(handOut: ReceivedTask, wasAskedFor: boolean): boolean {
     const { table } = this.#shared;
     const known = table.get(handOut.task.taskId);
     if (known !== undefined && isSameHandOut(known, handOut)) return false;
@@ -111,7 +111,7 @@ export class SlotWork {
     this.#run(() => this.#turnAway.doorFor(entry, undefined)?.() ?? this.#work(entry));
   }
 
-  #enter(handOut: HandOut): InFlightTask {
+  #enter(handOut: ReceivedTask): InFlightTask {
     const now = this.#shared.clock.now();
     if (!this.#loop.hasBacklog())
       this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.#config.taskDefName, now);
@@ -232,7 +232,7 @@ export class SlotWork {
     if (next.length > 0) follow(taskDefName, next);
   }
 
-  async #chained(next: HandOut): Promise<InFlightTask | undefined> {
+  async #chained(next: ReceivedTask): Promise<InFlightTask | undefined> {
     const known = this.#shared.table.get(next.task.taskId);
     if (known !== undefined && isSameHandOut(known, next)) return undefined;
     if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
@@ -317,6 +317,6 @@ export class SlotWork {
 }
 
 /** One execution answers both, unless the first is on its way back and this is the next hand-out. */
-function isSameHandOut(known: InFlightTask, { task }: HandOut): boolean {
+function isSameHandOut(known: InFlightTask, { task }: ReceivedTask): boolean {
   return known.state !== "handingBack" || task.pollCount <= known.task.pollCount;
 }

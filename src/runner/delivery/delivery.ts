@@ -1,6 +1,6 @@
 import { LinkedList } from "../../base/linked-list.js";
 import type { ConductorError } from "../../conductor/errors.js";
-import type { HandOut } from "../../conductor/hand-out.js";
+import type { ReceivedTask } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { WorkerConfig } from "../../config/types.js";
 import { backoffMs } from "../gate/backoff.js";
@@ -104,7 +104,7 @@ export class Delivery implements InheritedSink {
    * The first attempt. Resolves with the task that came along, if one did; the result may then still be on its way.
    * Never rejects.
    */
-  async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<HandOut | null> {
+  async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<ReceivedTask | null> {
     entry.state = "delivering";
     const shipment = this.#shipmentOf(entry, parcel, false);
     try {
@@ -139,7 +139,7 @@ export class Delivery implements InheritedSink {
     return shipment;
   }
 
-  async #deliverNow(shipment: Shipment, chain: boolean): Promise<HandOut | null> {
+  async #deliverNow(shipment: Shipment, chain: boolean): Promise<ReceivedTask | null> {
     const permit = this.#shared.gate.admit();
     if ("waitMs" in permit) {
       this.#store(shipment);
@@ -218,7 +218,7 @@ export class Delivery implements InheritedSink {
     shipment.attempts += 1;
     const attemptedAt = this.#shared.clock.now();
     shipment.attemptedAt = attemptedAt;
-    let reply: Reply<HandOut | null | true>;
+    let reply: Reply<ReceivedTask | null | true>;
     try {
       const ended = shipment.isInherited ? await this.#checkFirst(shipment, permit) : undefined;
       if (ended !== undefined) return ended;

@@ -1,4 +1,4 @@
-import type { HandOut } from "../../conductor/hand-out.js";
+import type { ReceivedTask } from "../../conductor/hand-out.js";
 import { FINAL_STATUSES, type Reply } from "../../conductor/reply.js";
 import { isUnheard, isGone } from "../gate/verdict.js";
 
@@ -8,7 +8,7 @@ export type UpdateEndpoint = "v1" | "v2";
 /** What is to be done with a result after one attempt to deliver it. */
 export type UpdateVerdict =
   /** The server has it; with `update-v2`, the next task may have come along. */
-  | { readonly kind: "acknowledged"; readonly next: HandOut | undefined }
+  | { readonly kind: "acknowledged"; readonly next: ReceivedTask | undefined }
   /** The task or its workflow is gone: nobody waits for the result. */
   | { readonly kind: "gone" }
   /** `update-v2` gave no clear answer; `POST /tasks` will. */
@@ -25,7 +25,7 @@ export type UpdateVerdict =
 export type ResultFault = "own" | "maybe" | "none";
 
 /** Judges the answer to a terminal result. `endpoint`: which one was asked. */
-export function judgeUpdate(reply: Reply<HandOut | null | true>, endpoint: UpdateEndpoint): UpdateVerdict {
+export function judgeUpdate(reply: Reply<ReceivedTask | null | true>, endpoint: UpdateEndpoint): UpdateVerdict {
   if (reply.kind === "answered") {
     return { kind: "acknowledged", next: reply.value === true || reply.value === null ? undefined : reply.value };
   }

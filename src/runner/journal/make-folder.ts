@@ -1,5 +1,6 @@
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
+import { isFolder } from "../../base/is-folder.js";
 
 /**
  * Makes a folder and those above it, readable by its owner only. Not by `mkdirSync(…, { recursive: true })`: where the
@@ -21,13 +22,5 @@ export function makeFolder(dir: string): void {
     } catch (again) {
       if (!isFolder(dir)) throw again;
     }
-  }
-}
-
-export function isFolder(name: string): boolean {
-  try {
-    return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
-  } catch {
-    return false;
   }
 }

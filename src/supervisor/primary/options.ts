@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { ConfigurationError } from "../../base/errors.js";
+import { DEFAULT_DRAIN_TIMEOUT_MS } from "../../base/stop-signals.js";
 import { unknownOptions } from "../../config/nearest.js";
 import { asGiven, setting, valuesOf, type Option } from "../../config/option.js";
 import { integer, quote, type Kind } from "../../config/parse.js";
@@ -58,6 +59,8 @@ export interface CheckedOptions extends Readonly<
 
 /** How many processes a supervisor runs at most. */
 export const MAX_PROCESSES = 512;
+/** How long a process may take to start a handler, in ms. */
+export const DEFAULT_START_TIMEOUT_MS = 60_000;
 /** The longest drain and the longest start, in ms: a day, longer than anybody waits. */
 export const MAX_WAIT_MS = 86_400_000;
 
@@ -83,8 +86,8 @@ const OPTIONS = {
     typeof signals === "boolean" ? undefined : `${option} must be true or false, got ${quote(signals)}`,
   ),
   processes: setting(processCount, { fallback: 1 }),
-  drainTimeoutMs: setting(integer(0, MAX_WAIT_MS, " (ms)"), { fallback: 25_000 }),
-  startTimeoutMs: setting(integer(1, MAX_WAIT_MS, " (ms)"), { fallback: 60_000 }),
+  drainTimeoutMs: setting(integer(0, MAX_WAIT_MS, " (ms)"), { fallback: DEFAULT_DRAIN_TIMEOUT_MS }),
+  startTimeoutMs: setting(integer(1, MAX_WAIT_MS, " (ms)"), { fallback: DEFAULT_START_TIMEOUT_MS }),
   ...PROCESS_OPTIONS,
 } satisfies Record<keyof SuperviseOptions, Option<unknown>>;
 

@@ -1,5 +1,5 @@
 import { ConductorError } from "../../../src/conductor/errors.js";
-import type { HandOut } from "../../../src/conductor/hand-out.js";
+import type { ReceivedTask } from "../../../src/conductor/hand-out.js";
 import type { Reply } from "../../../src/conductor/reply.js";
 import type { TaskApi } from "../../../src/conductor/task-api.js";
 import type { Task, TaskDef, TaskResult } from "../../../src/conductor/types.js";
@@ -78,7 +78,7 @@ export class ModelServer implements TaskApi {
     return { kind: "answered", value: true };
   }
 
-  async updateV2(body: string | Buffer): Promise<Reply<HandOut | null>> {
+  async updateV2(body: string | Buffer): Promise<Reply<ReceivedTask | null>> {
     const result = JSON.parse(String(body)) as TaskResult;
     const fate = await this.#travel("update");
     const failed = failure(fate, "POST", "/tasks/update-v2");
@@ -124,8 +124,8 @@ export class ModelServer implements TaskApi {
     return [...this.tasks.values()].filter((task) => task.status === status).length;
   }
 
-  #take(taskType: string, count: number, lost: boolean): HandOut[] {
-    const taken: HandOut[] = [];
+  #take(taskType: string, count: number, lost: boolean): ReceivedTask[] {
+    const taken: ReceivedTask[] = [];
     for (const known of this.tasks.values()) {
       if (taken.length >= count) break;
       const isWaiting = known.status === "SCHEDULED" && known.visibleAt <= this.#clock.now();

@@ -1,5 +1,5 @@
 import { ConductorError } from "../../../src/conductor/errors.js";
-import type { HandOut } from "../../../src/conductor/hand-out.js";
+import type { ReceivedTask } from "../../../src/conductor/hand-out.js";
 import type { Reply } from "../../../src/conductor/reply.js";
 import type { TaskApi } from "../../../src/conductor/task-api.js";
 import type { Task, TaskResult } from "../../../src/conductor/types.js";
@@ -87,7 +87,7 @@ export const unreachable = () => failed("notSent", "CONNECT_FAILED");
 export const nonsense = () => failed("maybeApplied", "MALFORMED_RESPONSE");
 export const never = <T>() => new Promise<T>(() => {});
 
-export function handOut(overrides: TaskOverrides = {}, problem?: string): HandOut {
+export function handOut(overrides: TaskOverrides = {}, problem?: string): ReceivedTask {
   return { task: makeTask({ taskType: "t", taskDefName: "t", pollCount: 1, workerId: "w", ...overrides }), problem };
 }
 
