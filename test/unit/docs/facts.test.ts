@@ -116,6 +116,8 @@ function foldersIn(folder: string): string[] {
 function isThere(from: string, target: string): boolean {
   const [file = "", anchor] = target.split("#", 2);
   const name = file === "" ? from : path.posix.join(path.posix.dirname(from), file);
+  // Made from the docstrings when the site is built; that build fails on a link that leads nowhere.
+  if (name.startsWith("docs/reference/")) return true;
   if (!existsSync(path.join(repositoryRoot, name))) return false;
   return anchor === undefined || anchorsOf(textOf(name)).includes(anchor);
 }
