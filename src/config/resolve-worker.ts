@@ -6,8 +6,8 @@ import {
   type WorkerDefinition,
 } from "../worker/define-worker.js";
 import { variablesOf } from "./env-names.js";
-import { checkWorkerOptionNames } from "./option-names.js";
 import { readOptions, sourcesOf, valuesOf } from "./option.js";
+import { checkWorkerOptionNames } from "./option-names.js";
 import { quote, type Env } from "./parse.js";
 import type { WorkerConfig } from "./types.js";
 import { WORKER_OPTIONS } from "./worker-options.js";

@@ -10,10 +10,10 @@ import type { Door, InFlightTask } from "../in-flight.js";
 import type { InheritedResult, InheritedSink, ResultKeeper } from "../journal/keeper.js";
 import { plainFailure, type Parcel } from "../parcel.js";
 import type { Shared } from "../shared.js";
-import { moreTime, type RequestTimes } from "./request-times.js";
-import { checkTask, isUndone } from "./task-check.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
+import { moreTime, type RequestTimes } from "./request-times.js";
 import { createShipment, type Shipment } from "./shipment.js";
+import { checkTask, isUndone } from "./task-check.js";
 import {
   isPoisonous,
   judgeUpdate,
