@@ -20,8 +20,8 @@ Commands:
 
   dev          an embedded Conductor in memory, for developing workers against
                  --port <number>   where it listens on 127.0.0.1 (default 8080)
-                 --queue <kind>    patient (as SQL, default), eager (as Redis)
-                                   or instant (as MySQL)
+                 --queue <kind>    patient (as SQLite and Postgres, default),
+                                   eager (as Redis) or instant (as MySQL)
 
 Options:
   --help       this text
