@@ -1,5 +1,5 @@
 import { DEFAULT_DRAIN_TIMEOUT_MS } from "../base/stop-signals.js";
-import { DEFAULT_START_TIMEOUT_MS } from "../supervisor/primary/options.js";
+import { DEFAULT_START_TIMEOUT_MS } from "../supervisor/primary/restart-policy.js";
 
 export const HELP = `Usage: ostinato <command> [options]
 

@@ -218,11 +218,13 @@ export class Delivery implements InheritedSink {
     shipment.attempts += 1;
     const attemptedAt = this.#shared.clock.now();
     shipment.attemptedAt = attemptedAt;
+    // Another attempt, beside this one, may replace it meanwhile.
+    const { parcel } = shipment;
     let reply: Reply<ReceivedTask | null | true>;
     try {
       const ended = shipment.isInherited ? await this.#checkFirst(shipment, permit) : undefined;
       if (ended !== undefined) return ended;
-      reply = await this.#send(shipment, permit, endpoint);
+      reply = await this.#send(shipment, parcel, permit, endpoint);
     } catch (error) {
       permit.report("neutral");
       throw error;
@@ -230,7 +232,7 @@ export class Delivery implements InheritedSink {
     const verdict = judgeUpdate(reply, endpoint);
     if (reply.kind === "answered") {
       permit.report("ok");
-      this.#onAcknowledged(shipment, attemptedAt);
+      this.#onAcknowledged(shipment, parcel, attemptedAt);
     } else if (verdict.kind === "askV1") {
       // Asking for an endpoint that is not there tells nothing about the server.
       permit.report("neutral", reply.error.retryAfterMs);
@@ -240,16 +242,16 @@ export class Delivery implements InheritedSink {
     return verdict;
   }
 
-  #send({ entry, parcel, deadlineMs }: Shipment, { isProbe }: Permit, endpoint: UpdateEndpoint) {
+  #send({ entry, deadlineMs }: Shipment, parcel: Parcel, { isProbe }: Permit, endpoint: UpdateEndpoint) {
     const { api } = this.#shared;
     if (endpoint === "v2") return api.updateV2(parcel.body);
     // Everybody waits for a probe.
     return api.update(entry.task.taskId, parcel.body, isProbe ? undefined : deadlineMs);
   }
 
-  #onAcknowledged(shipment: Shipment, attemptedAt: number): void {
+  #onAcknowledged(shipment: Shipment, parcel: Parcel, attemptedAt: number): void {
     const { clock, events } = this.#shared;
-    const { entry, parcel } = shipment;
+    const { entry } = shipment;
     this.#acknowledged += 1;
     if (entry.hasUnclearExtension) void this.#verify(shipment);
     else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");

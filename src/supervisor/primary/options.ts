@@ -7,6 +7,7 @@ import { integer, quote, type Kind } from "../../config/parse.js";
 import { PROCESS_OPTIONS, readProcessOptions } from "../../config/process-settings.js";
 import type { LogFormat } from "../../log/default-logger.js";
 import type { Logger } from "../../log/logger.js";
+import { DEFAULT_START_TIMEOUT_MS } from "./restart-policy.js";
 import { currentConditions, findScript } from "./script.js";
 
 /** The options of `superviseWorkers`. Where an environment variable is named, it wins over the option. */
@@ -59,8 +60,6 @@ export interface CheckedOptions extends Readonly<
 
 /** How many processes a supervisor runs at most. */
 export const MAX_PROCESSES = 512;
-/** How long a process may take to start a handler, in ms. */
-export const DEFAULT_START_TIMEOUT_MS = 60_000;
 /** The longest drain and the longest start, in ms: a day, longer than anybody waits. */
 export const MAX_WAIT_MS = 86_400_000;
 

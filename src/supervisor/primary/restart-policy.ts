@@ -9,6 +9,9 @@ export interface RestartLimits {
   readonly maxFailedStarts: number;
 }
 
+/** How long a process may take to start a handler unless somebody says otherwise, in ms; then it is replaced. */
+export const DEFAULT_START_TIMEOUT_MS = 60_000;
+
 export const DEFAULT_RESTART_LIMITS: RestartLimits = {
   backoffMs: 500,
   maxBackoffMs: 30_000,
