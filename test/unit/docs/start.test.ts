@@ -76,7 +76,9 @@ function linkInstalled(app: string): void {
 
 /** A shell that runs some lines, with what it shows and a Ctrl-C. */
 function openTerminal(cwd: string, script: string, env: Readonly<Record<string, string>> = {}) {
-  const { PATH, HOME } = process.env;
+  const { HOME } = process.env;
+  // Its `node` is the one that runs this test, which need not be the first on the path.
+  const PATH = [path.dirname(process.execPath), process.env.PATH].join(path.delimiter);
   // A process group of its own is what a Ctrl-C goes to.
   const shell = spawn("bash", ["-c", script], { cwd, env: { PATH, HOME, ...env }, detached: true });
   const closed = new Promise<number | null>((resolve) => shell.on("close", resolve));
