@@ -115,14 +115,13 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
     },
 
     async queueSizes(taskTypes) {
-      const parts = sizesQueries(taskTypes).map(async (query) => {
+      const parts = sizesQueries(taskTypes).map(async ({ query, names }) => {
         const request = reads(`/tasks/queue/sizes?${query}`, "/tasks/queue/sizes");
         return toReply(request, await transport.request(request), (answer) => {
           const body = parseJson(answer.body);
           if (!isObject(body)) return undefined;
-          return Object.values(body).every((size) => typeof size === "number")
-            ? (body as Record<string, number>)
-            : undefined;
+          // A size that is left out is not 0: something else has answered.
+          return names.every((name) => typeof body[name] === "number") ? (body as Record<string, number>) : undefined;
         });
       });
       const sizes: Record<string, number> = {};
@@ -149,15 +148,18 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
 const MAX_QUERY_CHARACTERS = 4_000;
 
 /** Queries for the sizes of these queues, each short enough for a request. At least one. */
-function sizesQueries(taskTypes: readonly string[]): string[] {
-  const queries = [""];
-  for (const type of taskTypes) {
-    const parameter = `taskType=${encodeURIComponent(type)}`;
-    const last = queries.length - 1;
-    const query = queries[last] ?? "";
-    if (query === "") queries[last] = parameter;
-    else if (query.length + parameter.length < MAX_QUERY_CHARACTERS) queries[last] = `${query}&${parameter}`;
-    else queries.push(parameter);
+function sizesQueries(taskTypes: readonly string[]): { query: string; readonly names: string[] }[] {
+  const first: { query: string; names: string[] } = { query: "", names: [] };
+  const queries = [first];
+  let last = first;
+  for (const name of taskTypes) {
+    const parameter = `taskType=${encodeURIComponent(name)}`;
+    if (last.query !== "" && last.query.length + parameter.length >= MAX_QUERY_CHARACTERS) {
+      last = { query: "", names: [] };
+      queries.push(last);
+    }
+    last.query += last.query === "" ? parameter : `&${parameter}`;
+    last.names.push(name);
   }
   return queries;
 }

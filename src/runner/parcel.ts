@@ -50,6 +50,11 @@ export function toHandBack(
   });
 }
 
+/** The update that makes the server wait a response timeout longer for the task, and changes nothing else. */
+export function leaseExtension(entry: InFlightTask): TaskResult {
+  return { ...identity(entry), status: "IN_PROGRESS", extendLease: true };
+}
+
 function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
   let result: TaskResult;
   let body: Buffer;

@@ -3,8 +3,8 @@ import { queueNameOf } from "../../conductor/queue-name.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { isGone } from "../answers/meaning.js";
 import { reportReply } from "../gate/server-gate.js";
-import { isGone } from "../gate/verdict.js";
 import type { Shared } from "../shared.js";
 
 /** What the reclaim needs of a runner. */
@@ -298,7 +298,7 @@ export class Reclaim {
 
   /** Undefined: not now, the server is away. */
   async #send<T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | undefined> {
-    const permit = this.#shared.gate.admit();
+    const permit = this.#shared.gate.admit("aside task");
     if ("waitMs" in permit) return undefined;
     const reply = await call();
     reportReply(permit, reply);

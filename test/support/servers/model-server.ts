@@ -7,7 +7,16 @@ import type { FakeClock } from "../time/fake-clock.js";
 import { makeTask } from "./conductor-stub.js";
 
 /** What happens to the next request: nothing, or one of the ways in which a request can go wrong. */
-export type Fate = "ok" | "notSent" | "lostRequest" | "lostAnswer" | "unavailable" | "serverError" | "nonsense";
+export type Fate =
+  | "ok"
+  | "notSent"
+  | "lostRequest"
+  | "lostAnswer"
+  | "unavailable"
+  | "serverError"
+  | "nonsense"
+  /** This very answer, and the server does nothing. */
+  | Exclude<Reply<never>, { kind: "answered" }>;
 
 interface ModelTask {
   readonly task: Task;
@@ -116,8 +125,10 @@ export class ModelServer implements TaskApi {
     const ofType = unfinished.filter(({ task }) => task.taskType === taskType);
     return { kind: "answered", value: ofType.map(({ task, status }) => structuredClone({ ...task, status })) };
   }
-  async queueSizes(): ReturnType<TaskApi["queueSizes"]> {
-    return { kind: "answered", value: {} };
+  async queueSizes(taskTypes: readonly string[]): ReturnType<TaskApi["queueSizes"]> {
+    const failed = failure(await this.#travel("get"), "GET", "/tasks/queue/sizes");
+    if (failed !== undefined) return failed;
+    return { kind: "answered", value: Object.fromEntries(taskTypes.map((name) => [name, 0])) };
   }
 
   count(status: ModelTask["status"]): number {
@@ -186,6 +197,7 @@ function failure(
   method: string,
   pathTemplate: string,
 ): Exclude<Reply<never>, { kind: "answered" }> | undefined {
+  if (typeof fate === "object") return fate;
   const details = { method, pathTemplate, retryable: true };
   switch (fate) {
     case "ok":
