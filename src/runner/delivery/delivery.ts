@@ -310,6 +310,9 @@ export class Delivery implements InheritedSink {
       shipment.refusedByV2 = { isSure: fate.kind === "askV1", error };
       this.suspect();
       if (mayBeLost(reply)) this.#hooks.onLostChain(entry.worker);
+    } else {
+      // It is not `update-v2` alone.
+      shipment.refusedByV2 = undefined;
     }
     if (events.taskUpdateFailed.isHeard) {
       events.taskUpdateFailed.emit({
@@ -493,6 +496,7 @@ export class Delivery implements InheritedSink {
     shipment.failures = 0;
     shipment.refusals = 0;
     shipment.evidence = NO_EVIDENCE;
+    shipment.refusedByV2 = undefined;
     shipment.notBefore = this.#shared.clock.now();
     shipment.parcel = plainFailure(shipment.entry, `the server refused the result: ${why}`);
     return true;
