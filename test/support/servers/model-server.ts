@@ -128,7 +128,9 @@ export class ModelServer implements TaskApi {
   async queueSizes(taskTypes: readonly string[]): ReturnType<TaskApi["queueSizes"]> {
     const failed = failure(await this.#travel("get"), "GET", "/tasks/queue/sizes");
     if (failed !== undefined) return failed;
-    return { kind: "answered", value: Object.fromEntries(taskTypes.map((name) => [name, 0])) };
+    const waiting = (name: string) =>
+      [...this.tasks.values()].filter(({ task, status }) => task.taskType === name && status === "SCHEDULED").length;
+    return { kind: "answered", value: Object.fromEntries(taskTypes.map((name) => [name, waiting(name)])) };
   }
 
   count(status: ModelTask["status"]): number {
