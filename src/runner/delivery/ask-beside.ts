@@ -23,15 +23,15 @@ export async function askBeside(shared: Shared, entry: InFlightTask): Promise<Be
   if ("waitMs" in look) return { kind: "refused" };
   const check = await checkTask(shared, entry, look);
   look.report(DONE);
-  if (check.kind === "ended") {
-    const { why, status } = check;
-    return { kind: "ended", why, status };
-  }
+  const ended = check.kind === "ended" ? ({ kind: "ended", why: check.why, status: check.status } as const) : undefined;
+  // Others wait to hear whether the way is free; the extension of a task that has ended tells as well.
+  if (ended !== undefined && !gate.isRefusedAlone("report")) return ended;
   const permit = gate.admitBeside("report");
   if (permit === undefined) return { kind: "refused" };
   const reply = await api.update(entry.task.taskId, JSON.stringify(leaseExtension(entry)));
   const meaning = meaningOf(reply);
   permit.report(meaning);
+  if (ended !== undefined) return ended;
   if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
   if (meaning.subject === "task") return { kind: "ended", why: "the server does not know the task", status: undefined };
   if (meaning.speaker === "nobody") return { kind: "unknown" };

@@ -115,7 +115,7 @@ describe.concurrent("a stranger refuses one path or one task type", () => {
         group,
         name: "one 404 for a token",
         variant: `of a server that answers ${status} without one`,
-        boundMs: 6_000,
+        boundMs: 4_000,
         guard: "a request that is refused for want of a token has it asked for",
       },
       async (run) => {
