@@ -31,8 +31,8 @@ export const GUARDS_OF_STRANGERS: readonly Guard[] = [
     shape: "403, an API gateway's JSON",
     test: UPDATE_V2,
     file: "runner/delivery/chaining.ts",
-    code: "    this.#isRefused = true;\n",
-    broken: "    return true;\n",
+    code: "if (now < this.#suspectUntil || now < this.#notBefore) return false;",
+    broken: "",
   },
   {
     name: "A result that is refused alone again and again is given up",
