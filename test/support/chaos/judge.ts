@@ -192,7 +192,12 @@ function* problemsOf(task: Task, runs: readonly Run[], law: Law, { results, kill
 }
 
 /** The audit of all faults. What is lawful here, and would be a loss there, is not shown to it. */
-function audited({ ledger, workflows, book }: Remains, law: Law): Accounts {
+function audited({ ledger, workflows, book, hits }: Remains, law: Law): Accounts {
+  const unclearAnswers = new Map<string, number>();
+  for (const { kind, taskIds } of hits) {
+    if (kind !== "v1" && kind !== "v2") continue;
+    unclearAnswers.set(taskIds[0]!, (unclearAnswers.get(taskIds[0]!) ?? 0) + 1);
+  }
   const events = book.flatMap((entry): SeenEvent[] => (entry.kind === "event" ? [entry.event] : []));
   return audit({
     ledger,
@@ -202,6 +207,7 @@ function audited({ ledger, workflows, book }: Remains, law: Law): Accounts {
     })),
     events,
     mayTimeOut: "a lease may not come through",
+    unclearAnswers,
   });
 }
 

@@ -1,18 +1,13 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { inOneFile } from "../process/in-one-file.js";
 import type { TaskHandlerStatus } from "../../../src/index.js";
-import {
-  createWorker,
-  epochNow,
-  type BookEntry,
-  type ChaosWorker,
-  type ChaosWorkerSettings,
-  type Command,
-} from "./worker.js";
+import type { Answer, Question } from "./own-process-program.js";
+import { epochNow, type BookEntry, type ChaosWorker, type ChaosWorkerSettings } from "./worker.js";
 
 /** A worker in a process of its own. */
 export interface OwnProcessWorker extends ChaosWorker {
@@ -20,17 +15,14 @@ export interface OwnProcessWorker extends ChaosWorker {
   kill(): Promise<void>;
 }
 
-interface Question {
-  readonly id: number;
-  readonly command: Command;
-}
-interface Answer {
-  readonly id: number;
-  readonly status?: TaskHandlerStatus;
-  readonly error?: string;
-}
-
 const READ_EVERY_MS = 20;
+
+/** In one file it starts in a third of the time, which a play has little of. */
+const PROGRAM = `
+  import { main } from ${JSON.stringify(fileURLToPath(new URL("own-process-program.ts", import.meta.url)))};
+  main(process.argv.slice(2));
+`;
+let programText: string | undefined;
 
 /** Starts the process. It writes its book into a file: a message that is under way would die with it. */
 export async function startOwnProcessWorker(
@@ -40,9 +32,9 @@ export async function startOwnProcessWorker(
   const folder = mkdtempSync(path.join(tmpdir(), "ostinato-chaos-book-"));
   const bookFile = path.join(folder, "book");
   closeSync(openSync(bookFile, "w"));
-  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(settings), bookFile], {
-    execArgv: ["--import", "tsx"],
-  });
+  const program = path.join(folder, "worker.mjs");
+  writeFileSync(program, (programText ??= inOneFile(PROGRAM)));
+  const child = fork(program, [JSON.stringify(settings), bookFile], { execArgv: [] });
   const exited = once(child, "exit");
   const reader = openSync(bookFile, "r");
   let rest = "";
@@ -96,19 +88,3 @@ export async function startOwnProcessWorker(
     close: end,
   };
 }
-
-/** The process itself. */
-function main(settings: ChaosWorkerSettings, bookFile: string): void {
-  const file = openSync(bookFile, "a");
-  const worker = createWorker(settings, (entry) => void writeSync(file, `${JSON.stringify(entry)}\n`));
-  process.on("disconnect", () => process.exit());
-  process.on("message", ({ id, command }: Question) => {
-    worker.tell(command).then(
-      (status) => process.send?.({ id, status } satisfies Answer),
-      (error: unknown) => process.send?.({ id, error: String(error) } satisfies Answer),
-    );
-  });
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  main(JSON.parse(process.argv[2]!) as ChaosWorkerSettings, process.argv[3]!);

@@ -12,6 +12,8 @@ export interface Evidence {
   readonly events: readonly SeenEvent[];
   /** Why the server itself may have timed tasks out in this fault; otherwise a timeout counts as a loss. */
   readonly mayTimeOut?: string;
+  /** By task: how many answers to its results were lost or replaced, where that is known. Else the events tell. */
+  readonly unclearAnswers?: ReadonlyMap<string, number>;
 }
 
 /** The accounts of one fault. Without problems, the promise was kept. */
@@ -47,7 +49,8 @@ export function audit(evidence: Evidence): Accounts {
       if (doors.length < expected) lost.add(taskId);
     }
     const repeats = endingUpdates(account.updates).length - 1;
-    const ambiguous = account.events.filter(isAmbiguous).length;
+    const told = account.events.filter(isAmbiguous).length;
+    const ambiguous = Math.max(told, evidence.unclearAnswers?.get(taskId) ?? 0);
     if (repeats > ambiguous) {
       problems.push(`${name}: its result was sent again ${repeats} times after ${ambiguous} ambiguous answers`);
     }
@@ -122,6 +125,8 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
     else if (name === "taskMoot") instead("moot");
     else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") doors.push(ASKED_FOR);
+    // The process that asked died before it was heard.
+    else if (name === "taskReclaimed" && fields.reason === "predecessor" && doors.at(-1) === ASKED_FOR) doors.pop();
   }
   return doors;
 }

@@ -107,6 +107,14 @@ describe("the audit of a fault", () => {
     expect(gone.problems).toEqual([]);
   });
 
+  test("what a process had asked for before it died is no door once another process ends the task", () => {
+    const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" }), seen("processDied")];
+    const ended = [seen("taskReclaimed", { reason: "predecessor" }, "two"), seen("taskUpdated", {}, "two")];
+    const evidence = { ledger: [handOut(), update("a", "FAILED")], workflows: workflow({ a: "FAILED" }) };
+    expect(audit({ ...evidence, events: [...asked, ...ended] }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: [...asked, ended[1]!] }).problems).toHaveLength(1);
+  });
+
   test("a result that came twice needs an ambiguous answer in between", () => {
     const ledger = [handOut(), update(), update()];
     const workflows = workflow({ a: "COMPLETED" });
@@ -119,6 +127,8 @@ describe("the audit of a fault", () => {
       seen("taskUpdated"),
     ];
     expect(audit({ ledger, events: ambiguous, workflows }).problems).toEqual([]);
+    const known = { ledger, events: done, workflows, unclearAnswers: new Map([["a", 1]]) };
+    expect(audit(known).problems).toEqual([]);
     const refused = [...done.slice(0, 2), seen("taskUpdateFailed", { then: "refused" }), seen("taskUpdated")];
     expect(audit({ ledger, events: refused, workflows }).problems).toHaveLength(1);
   });
