@@ -8,7 +8,7 @@ sides must balance. A plan that shows a problem is shrunk to what is needed for 
 
   --seeds N          how many (default 300)
   --from N           the first of them (default 1)
-  --parallel N       how many are played at a time (default 6 for each core)
+  --parallel N       how many are played at a time (default 12 for each core, as long as it has time)
   --without A,B+C    leaves out what has one of these tags, or all of those joined by +: kinds of requests (poll, v1, v2,
                      handBack, lease, look, sizes, listing), what happens (delay, cut, half, hang, repeat, answer), when
                      (before, after), how far (single, window, path, type), answers ("nginx 400", kong, 409, 4xx, stranger,
@@ -24,7 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       seeds: { type: "string", default: "300" },
       from: { type: "string", default: "1" },
-      parallel: { type: "string", default: String(6 * availableParallelism()) },
+      parallel: { type: "string", default: String(12 * availableParallelism()) },
       without: { type: "string", default: "" },
       items: { type: "string" },
       "max-failures": { type: "string", default: "5" },
@@ -64,10 +64,10 @@ async function main(args: readonly string[]): Promise<number> {
       },
     });
     for (const failure of found.failures) console.log(`\n${failure}`);
-    const { accounts, played, hits, runs, slowestMs, failures } = found;
+    const { accounts, played, hits, runs, slowestMs, slowestSeed, failures } = found;
     console.log(
       `\n${played} seeds, ${accounts.handOuts} hand-outs, ${runs} runs, ${hits} requests disturbed, ${accounts.lost} lost; ` +
-        `all done ${(slowestMs / 1_000).toFixed(1)} s after the chaos at the latest; ${failures.length} seeds with problems`,
+        `all done ${(slowestMs / 1_000).toFixed(1)} s after the chaos at the latest (seed ${slowestSeed}); ${failures.length} seeds with problems`,
     );
     return failures.length === 0 ? 0 : 1;
   } finally {

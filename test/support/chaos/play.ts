@@ -30,6 +30,8 @@ export interface Played {
   readonly restMs: number;
   readonly hits: number;
   readonly runs: number;
+  /** The longest that the event loop was late, in ms: beyond some hundred the machine decided what happened. */
+  readonly latenessMs: number;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function play(plan: Plan, boundMs = REST_MS): Promise<Played> {
     restMs: remains.restMs,
     hits: remains.hits.length,
     runs: remains.book.filter(({ kind }) => kind === "began").length,
+    latenessMs: remains.latenessMs,
   };
 }
 

@@ -28,6 +28,7 @@ export interface Found {
   readonly accounts: Accounts;
   /** The slowest, from the end of its chaos until all was done, in ms. */
   readonly slowestMs: number;
+  readonly slowestSeed: number;
   readonly hits: number;
   readonly runs: number;
 }
@@ -43,11 +44,11 @@ export async function search(players: Players, options: SearchOptions): Promise<
   const { from, seeds, without, places, maxFailures, shrinkMs, onPlayed } = options;
   const failed: Played[] = [];
   const executedAgain: Record<string, number> = {};
-  const sums = { played: 0, slowestMs: 0, hits: 0, runs: 0, handOuts: 0, lost: 0 };
+  const sums = { played: 0, slowestMs: 0, slowestSeed: from, hits: 0, runs: 0, handOuts: 0, lost: 0 };
   const add = (played: Played): void => {
     const { accounts, problems } = played;
     sums.played += 1;
-    sums.slowestMs = Math.max(sums.slowestMs, played.restMs);
+    if (played.restMs > sums.slowestMs) [sums.slowestMs, sums.slowestSeed] = [played.restMs, played.seed];
     sums.hits += played.hits;
     sums.runs += played.runs;
     sums.handOuts += accounts.handOuts;

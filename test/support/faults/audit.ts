@@ -41,8 +41,7 @@ export function audit(evidence: Evidence): Accounts {
     const doors = doorsOf(account.events);
     const died = account.events.some(({ name: event }) => event === "processDied");
     const expected = account.handOuts.length;
-    // Its hand-out never reached us, and the server has taken it back by itself.
-    if (doors.length === 0 && account.events.length === 0 && timedOut.has(taskId)) continue;
+    if (timedOut.has(taskId) && neverReachedUs(account, doors)) continue;
     // A process that was ended may have told of a door or not; that its task ends is checked below.
     if (died ? doors.length > expected : doors.length !== expected) {
       problems.push(`${name} was handed out ${expected} times and left ${doors.length} times: ${doors.join(", ")}`);
@@ -65,6 +64,12 @@ export function audit(evidence: Evidence): Accounts {
   const executedAgain = countRepetitions(evidence, problems);
   const handOuts = evidence.ledger.filter((entry) => entry.kind === "handOut").length;
   return { handOuts, lost: lost.size, executedAgain, problems };
+}
+
+/** Whether the last hand-out was lost on its way: where the server has timed the task out, it has taken it back itself. */
+function neverReachedUs({ handOuts, events }: TaskAccount, doors: readonly string[]): boolean {
+  const started = events.filter(({ name }) => name === "taskStarted").length;
+  return doors.length === handOuts.length - 1 && started <= doors.length && (doors.length > 0 || events.length === 0);
 }
 
 /** The tasks that the server has timed out, where it may. */

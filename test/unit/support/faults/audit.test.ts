@@ -195,5 +195,11 @@ describe("the audit of a fault", () => {
     const unseen = { ledger: [handOut()], events: [], workflows: workflow({ a: "TIMED_OUT" }) };
     expect(audit({ ...unseen, mayTimeOut }).problems).toEqual([]);
     expect(audit({ ...unseen, mayTimeOut, events: [seen("taskStarted")] }).problems).toHaveLength(1);
+    // The same for a second hand-out of the task.
+    const handedBack = { ...unseen, mayTimeOut, ledger: [handOut(), handOut()] };
+    const paused = [seen("taskHandedBack", { reason: "paused" })];
+    expect(audit({ ...handedBack, events: paused }).problems).toEqual([]);
+    const run = [seen("taskStarted"), seen("taskHandedBack", { reason: "stopping" }), seen("taskStarted")];
+    expect(audit({ ...handedBack, events: run }).problems).toHaveLength(1);
   });
 });
