@@ -42,6 +42,9 @@ export interface Remains {
   readonly latenessMs: number;
 }
 
+/** What is known while the play goes on. */
+export type SoFar = Pick<Remains, "plan" | "startedAt" | "book" | "stops">;
+
 /** What must not be. */
 export interface Problem {
   /** One word for all problems of its kind. */
@@ -93,6 +96,8 @@ export function judge(remains: Remains): { readonly problems: Problem[]; readonl
   const accounts = audited(remains, lawful);
   for (const text of accounts.problems) {
     const taskId = /task (\S+)/.exec(text)?.[1];
+    // The failure that goes out instead is a second door where a function had asked for the first.
+    if (taskId !== undefined && lawful.isRefused(taskId) && text.includes(" left ")) continue;
     problems.push({ kind: "audit", ...(taskId === undefined ? {} : { taskId }), text });
   }
   return { problems, accounts };
@@ -100,7 +105,7 @@ export function judge(remains: Remains): { readonly problems: Problem[]; readonl
 
 /** What is no fault of the worker. */
 interface Law {
-  /** The worker was stopped before the result could be delivered, and had no journal: it has said so. */
+  /** The worker was stopped before it could end the task, and has said so. */
   isLostByStop(taskId: string): boolean;
   /** Conductor itself has refused it for good. */
   isRefused(taskId: string): boolean;
@@ -110,19 +115,20 @@ interface Law {
   mayBeLostByKill(taskId: string): boolean;
 }
 
-/** The tasks that a stop left without their result, and said so: a worker without a journal can do no more. */
-export function givenUpByStops({
-  plan,
-  startedAt,
-  book,
-  stops,
-}: Pick<Remains, "plan" | "startedAt" | "book" | "stops">) {
+/**
+ * The tasks that a stop left without their result or their hand-back, and said so: a worker can do no more. A journal keeps
+ * results, and no hand-backs.
+ */
+export function givenUpByStops({ plan, startedAt, book, stops }: SoFar): Set<string> {
+  const finished = new Set<string>();
   const taskIds = new Set<string>();
-  for (const entry of plan.hasJournal ? [] : book) {
+  for (const entry of book) {
+    if (entry.kind === "ended" && (entry.end === "returned" || entry.end === "threw")) finished.add(entry.taskId);
     if (entry.kind !== "event" || entry.event.name !== "taskUndeliverable") continue;
+    const taskId = String(entry.event.fields.taskId);
+    if (plan.hasJournal && finished.has(taskId)) continue;
     const atMs = entry.at - startedAt;
-    if (stops.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs))
-      taskIds.add(String(entry.event.fields.taskId));
+    if (stops.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs)) taskIds.add(taskId);
   }
   return taskIds;
 }
@@ -180,7 +186,7 @@ function* problemsOf(task: Task, runs: readonly Run[], law: Law, { results, kill
     if (task.taskType !== "leased" || !law.mayTimeOut(taskId)) {
       yield { kind: "timedOut", text: `${name}: ${task.reasonForIncompletion ?? ""}` };
     }
-  } else if (!law.isRefused(taskId) && !law.mayBeLostByKill(taskId)) {
+  } else if (!law.isRefused(taskId) && !law.mayBeLostByKill(taskId) && !law.isLostByStop(taskId)) {
     const isMeant = status === "FAILED" && runs.some(({ end }) => end === "threw");
     if (!isMeant) yield { kind: "failed", text: `${name}: ${task.reasonForIncompletion ?? ""}` };
   }

@@ -7,7 +7,7 @@ import { startEmbeddedConductor, type EmbeddedConductor } from "../../../src/tes
 import type { Accounts } from "../faults/audit.js";
 import { waitFor } from "../time/wait-for.js";
 import { startChaosProxy } from "./chaos-proxy.js";
-import { givenUpByStops, judge, type Problem, type Remains, type Stop } from "./judge.js";
+import { givenUpByStops, judge, type Problem, type Remains, type SoFar, type Stop } from "./judge.js";
 import { CHAOS_MS, CONCURRENCY, LEASED_RESPONSE_TIMEOUT_SECONDS, TASK_TYPES, type Item, type Plan } from "./plan.js";
 import { linesOf, storyOf } from "./story.js";
 import { createWorker, epochNow, type BookEntry, type ChaosWorker } from "./worker.js";
@@ -156,7 +156,7 @@ async function remainsOf(plan: Plan, boundMs: number): Promise<Remains & { reado
 async function atRest(
   conductor: EmbeddedConductor,
   worker: ChaosWorker,
-  soFar: Parameters<typeof givenUpByStops>[0],
+  soFar: SoFar,
   boundMs: number,
 ): Promise<string | undefined> {
   let open: readonly string[] = [];

@@ -101,9 +101,11 @@ function groupByTask({ ledger, events }: Evidence): Map<string, TaskAccount> {
     const { taskId } = event.fields;
     if (typeof taskId === "string") accounts.get(taskId)?.events.push(event);
   }
-  for (const { events: ofTask } of accounts.values()) {
+  for (const { handOuts, events: ofTask } of accounts.values()) {
     const workers = new Set(ofTask.map(({ worker }) => worker));
-    ofTask.push(...deaths.filter(({ worker }) => workers.has(worker) || ofTask.length === 0));
+    // Somebody had it and did not live to tell.
+    const isUntold = new Set(handOuts.map(({ workerId }) => workerId)).size > workers.size;
+    ofTask.push(...deaths.filter(({ worker }) => workers.has(worker) || isUntold));
   }
   return accounts;
 }

@@ -164,6 +164,16 @@ describe("the audit of a fault", () => {
     expect(killed).toMatchObject({ problems: [], executedAgain: { "its process ended": 1 } });
   });
 
+  test("a hand-out of a process that died before it could tell of it needs no door", () => {
+    const other = { ...handOut(), workerId: "two" } as LedgerEntry;
+    const theirs = done.map(({ name, fields }) => seen(name, fields, "two"));
+    const evidence = { ledger: [handOut(), other, update()], workflows: workflow({ a: "COMPLETED" }) };
+    expect(audit({ ...evidence, events: [seen("processDied"), ...theirs] }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: theirs }).problems).toHaveLength(1);
+    const sameWorker = { ...evidence, ledger: [handOut(), handOut(), update()] };
+    expect(audit({ ...sameWorker, events: [seen("processDied"), ...theirs] }).problems).toHaveLength(1);
+  });
+
   test("what a dead process had acknowledged must not run again", () => {
     const { problems } = audit({
       ledger: [handOut(), update(), handOut(), update()],
