@@ -10,9 +10,9 @@ sides must balance. A plan that shows a problem is shrunk to what is needed for 
   --from N           the first of them (default 1)
   --parallel N       how many are played at a time (default 12 for each core, as long as it has time)
   --without A,B+C    leaves out what has one of these tags, or all of those joined by +: kinds of requests (poll, v1, v2,
-                     handBack, lease, look, sizes, listing), what happens (delay, cut, half, hang, repeat, answer), when
+                     handBack, lease, look, sizes, listing, token), what happens (delay, cut, half, hang, repeat, answer), when
                      (before, after), how far (single, window, path, type), answers ("nginx 400", kong, 409, 4xx, stranger,
-                     conductor), tasks, pause, concurrency, restart, kill
+                     conductor), tasks, pause, concurrency, restart, kill, expiry
   --items 1,2,3      only these items of the plan
   --max-failures N   begin no other seed after so many that failed (default 5)
   --shrink-seconds N how long a plan is shrunk (default 120; 0: not at all)

@@ -38,6 +38,8 @@ export interface ChaosProxy {
   /** Every result that the server got, in order. */
   readonly results: readonly SentResult[];
   readonly counts: Readonly<Record<RequestKind, number>>;
+  /** Every token that was given out is worth nothing any more. */
+  expireTokens(): void;
   /** From now on nothing happens to requests; what has begun to happen goes on. */
   calm(): void;
   close(): Promise<void>;
@@ -73,6 +75,8 @@ export async function startChaosProxy(serverUrl: string, plan: Plan): Promise<Ch
   const cache = new Map<string, Whole>();
   const timers = new Set<NodeJS.Timeout>();
   let isCalm = false;
+  let lastToken = 0;
+  let expiredToken = 0;
 
   const faults = plan.items.flatMap((item, place) => (item?.kind === "fault" ? [{ ...item, place }] : []));
   const singles = new Map<string, (typeof faults)[number]>();
@@ -98,8 +102,23 @@ export async function startChaosProxy(serverUrl: string, plan: Plan): Promise<Ch
       timers.add(timer);
     });
 
+  /** What an Orkes server does before anything else; a Conductor without access keys lets everybody in. */
+  function gatekeeper(headers: http.IncomingHttpHeaders, seen: Seen | undefined): Whole | undefined {
+    if (plan.tokenless === undefined) return undefined;
+    if (seen?.kind === "token") {
+      lastToken += 1;
+      return jsonOf(200, { token: `token ${lastToken}` });
+    }
+    const given = headers["x-authorization"];
+    if (given === undefined) return jsonOf(plan.tokenless, { status: plan.tokenless, message: "Access is denied" });
+    if (Number(String(given).replace("token ", "")) > expiredToken) return undefined;
+    return jsonOf(401, { status: 401, error: "EXPIRED_TOKEN", message: "The token has expired" });
+  }
+
   async function forward(request: http.IncomingMessage, seen: Seen | undefined, body: Buffer): Promise<Whole> {
     const { method = "GET", url = "/", headers } = request;
+    const atTheGate = gatekeeper(headers, seen);
+    if (atTheGate !== undefined) return atTheGate;
     const type = headers["content-type"];
     const answer = await pool.request({
       method,
@@ -204,6 +223,9 @@ export async function startChaosProxy(serverUrl: string, plan: Plan): Promise<Ch
     hits,
     results,
     counts,
+    expireTokens() {
+      expiredToken = lastToken;
+    },
     calm() {
       isCalm = true;
     },
@@ -216,6 +238,12 @@ export async function startChaosProxy(serverUrl: string, plan: Plan): Promise<Ch
     },
   };
 }
+
+const jsonOf = (status: number, value: object): Whole => ({
+  status,
+  headers: { "content-type": "application/json" },
+  body: Buffer.from(JSON.stringify(value)),
+});
 
 /** For a story. */
 export const describeHit = ({ atMs, kind, nth, what, place }: Hit): string =>
@@ -241,6 +269,7 @@ function read(method: string, url: string, body: Buffer): Seen | undefined {
   const rest = (prefix: string) => decodeURIComponent(path.slice(prefix.length));
   const none = { taskType: undefined, taskId: undefined, result: undefined };
   if (method === "POST" && (path === "/tasks" || path === "/tasks/update-v2")) return readUpdate(path, body);
+  if (method === "POST" && path === "/token") return { ...none, kind: "token" };
   if (method !== "GET") return undefined;
   if (path.startsWith("/tasks/poll/batch/")) return { ...none, kind: "poll", taskType: rest("/tasks/poll/batch/") };
   if (path === "/tasks/queue/sizes") return { ...none, kind: "sizes" };

@@ -2,7 +2,7 @@ import { answerNamed, STRANGE_ANSWERS } from "./answers.js";
 import { diceOf, type Dice } from "./random.js";
 
 /** What a request of a worker is about. `v1` and `v2` are results; hand-backs and leases go to `POST /tasks` as well. */
-export const REQUEST_KINDS = ["poll", "v1", "v2", "handBack", "lease", "look", "sizes", "listing"] as const;
+export const REQUEST_KINDS = ["poll", "v1", "v2", "handBack", "lease", "look", "sizes", "listing", "token"] as const;
 export type RequestKind = (typeof REQUEST_KINDS)[number];
 
 /** For how long faults happen, in ms. */
@@ -75,7 +75,9 @@ export type Item =
       readonly concurrency: number;
     }
   | { readonly kind: "restart"; readonly atMs: number; readonly drainTimeoutMs: number }
-  | { readonly kind: "kill"; readonly atMs: number };
+  | { readonly kind: "kill"; readonly atMs: number }
+  /** Every token that was given out is worth nothing any more. */
+  | { readonly kind: "expiry"; readonly atMs: number };
 
 /** All that happens in one play, made up before it begins. */
 export interface Plan {
@@ -84,6 +86,8 @@ export interface Plan {
   readonly hasJournal: boolean;
   /** The worker has a process of its own, which can be killed. */
   readonly hasOwnProcess: boolean;
+  /** The status with which the server refuses a request without a token; undefined: it wants none. */
+  readonly tokenless: 401 | 403 | undefined;
   /** Their places in this list are their names: an item that is left out leaves a hole. */
   readonly items: readonly (Item | undefined)[];
 }
@@ -113,7 +117,14 @@ export function planOf(seed: number, without: readonly string[] = []): Plan {
   const queue = dice.pick(["patient", "patient", "eager", "eager", "instant"] as const);
   const hasOwnProcess = dice.chance(0.08);
   const hasJournal = dice.chance(0.4) || hasOwnProcess;
-  const items: Item[] = [...tasks(dice), ...faults(dice), ...windows(dice), ...actions(dice, hasOwnProcess)];
+  const tokenless = dice.chance(0.2) ? dice.pick([401, 403] as const) : undefined;
+  const items: Item[] = [
+    ...tasks(dice),
+    ...faults(dice),
+    ...windows(dice),
+    ...actions(dice, hasOwnProcess),
+    ...(tokenless === undefined ? [] : tokens(dice)),
+  ];
   const terms = without.map((term) => term.split("+"));
   const isLeftOut = (item: Item): boolean => {
     const tags = tagsOf(item);
@@ -125,6 +136,7 @@ export function planOf(seed: number, without: readonly string[] = []): Plan {
     queue,
     hasJournal,
     hasOwnProcess: hasOwnProcess && !isPlainProcess,
+    tokenless,
     items: items.map((item) => (isLeftOut(item) ? undefined : item)),
   };
 }
@@ -227,6 +239,20 @@ function actions(dice: Dice, hasOwnProcess: boolean): Item[] {
   return items;
 }
 
+/** Tokens that expire, and a token endpoint that is answered for. */
+function tokens(dice: Dice): Item[] {
+  const items: Item[] = [];
+  for (let expiries = dice.whole(0, 3); expiries > 0; expiries--) {
+    items.push({ kind: "expiry", atMs: Math.floor(dice.between(100, CHAOS_MS)) });
+  }
+  for (let nth = 1; nth <= 4; nth++) {
+    if (dice.chance(0.4)) {
+      items.push({ kind: "fault", where: { scope: "single", kind: "token", nth }, what: treatment(dice, "token") });
+    }
+  }
+  return items;
+}
+
 /** What may happen to one request of a kind. */
 function treatment(dice: Dice, kind: RequestKind): Treatment {
   const when = dice.pick(["before", "after"] as const);
@@ -305,6 +331,8 @@ export function describeItem(item: Item): string {
       return `at ${item.atMs} ms stop with a drain of ${item.drainTimeoutMs} ms, and start`;
     case "kill":
       return `at ${item.atMs} ms SIGKILL, and another process`;
+    case "expiry":
+      return `at ${item.atMs} ms all tokens expire`;
   }
 }
 

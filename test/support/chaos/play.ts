@@ -75,7 +75,7 @@ async function remainsOf(plan: Plan, boundMs: number): Promise<Remains & { reado
   const proxy = await startChaosProxy(conductor.serverUrl, plan);
   const startedAt = epochNow();
   const since = () => epochNow() - startedAt;
-  const settings = { serverUrl: proxy.serverUrl, journalDir: folder };
+  const settings = { serverUrl: proxy.serverUrl, journalDir: folder, hasAuth: plan.tokenless !== undefined };
   const write = (entry: BookEntry) => void book.push(entry);
   let processes = 0;
   const newProcess = (): Promise<OwnProcessWorker> =>
@@ -90,7 +90,8 @@ async function remainsOf(plan: Plan, boundMs: number): Promise<Remains & { reado
   }
 
   async function act(item: Item): Promise<void> {
-    if (item.kind === "pause") await worker.tell({ do: "pause", taskType: item.taskType });
+    if (item.kind === "expiry") proxy.expireTokens();
+    else if (item.kind === "pause") await worker.tell({ do: "pause", taskType: item.taskType });
     else if (item.kind === "concurrency") {
       await worker.tell({ do: "concurrency", taskType: item.taskType, concurrency: item.concurrency });
     } else if (item.kind === "restart") {

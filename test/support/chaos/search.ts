@@ -111,7 +111,7 @@ async function told(
   return [
     `seed ${seed}:`,
     ...smallest.problems.slice(0, 8).map(({ kind, text }) => `  ${kind}: ${text}`),
-    `  the plan (${plan.queue} queue${plan.hasJournal ? ", a journal" : ""}${plan.hasOwnProcess ? ", a process of its own" : ""}), ${kept.length} items${again}:`,
+    `  the plan (${plan.queue} queue${plan.hasJournal ? ", a journal" : ""}${plan.hasOwnProcess ? ", a process of its own" : ""}${plan.tokenless === undefined ? "" : `, ${plan.tokenless} without a token`}), ${kept.length} items${again}:`,
     ...kept.map((place) => `    [${place}] ${describeItem(plan.items[place]!)}`),
     `  once more: npm run test:chaos -- --from ${seed} --seeds 1${without.length === 0 ? "" : ` --without ${without.join(",")}`} --items ${kept.join(",")}`,
     ...smallest.story.map((line) => `    ${line}`),

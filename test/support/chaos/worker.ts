@@ -48,6 +48,8 @@ export interface ChaosWorkerSettings {
   readonly name: string;
   /** Where results are kept; undefined: nowhere. */
   readonly journalDir: string | undefined;
+  /** Whether it has an access key. */
+  readonly hasAuth: boolean;
 }
 
 /** A worker of all task types that does what it is told, and writes down what it does. */
@@ -64,7 +66,7 @@ const STALL_TIMEOUT_SECONDS = 8;
 const LIVENESS_EVERY_MS = 200;
 
 export function createWorker(settings: ChaosWorkerSettings, write: (entry: BookEntry) => void): ChaosWorker {
-  const { serverUrl, name, journalDir } = settings;
+  const { serverUrl, name, journalDir, hasAuth } = settings;
   const handler = new TaskHandler({
     serverUrl,
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
@@ -83,6 +85,7 @@ export function createWorker(settings: ChaosWorkerSettings, write: (entry: BookE
       }),
     ),
     ...(journalDir === undefined ? {} : { journal: { dir: journalDir } }),
+    ...(hasAuth ? { auth: { keyId: "chaos", keySecret: "known to nobody" } } : {}),
   });
   watchEvents(handler, name, (event) => {
     write({ kind: "event", at: epochNow(), event });

@@ -129,6 +129,9 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
       // The failure that is reported in place of a result that was refused: the same hand-out, the same door.
       if (verdictsDue > 0) verdictsDue -= 1;
       else doors.push("reported");
+    } else if (name === "taskStarted") {
+      // It was handed out anew: what comes now is about that.
+      verdictsDue = 0;
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
     else if (name === "taskMoot") instead("moot");
     else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") doors.push(ASKED_FOR);

@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { ANSWERS, answerNamed } from "../../../support/chaos/answers.js";
-import { CHAOS_MS, describeItem, placesOf, planOf, planWith, tagsOf, type Item } from "../../../support/chaos/plan.js";
+import {
+  CHAOS_MS,
+  describeItem,
+  placesOf,
+  planOf,
+  planWith,
+  REQUEST_KINDS,
+  tagsOf,
+  type Item,
+} from "../../../support/chaos/plan.js";
 
 const SEEDS = Array.from({ length: 400 }, (_, n) => n + 1);
 const itemsOf = (seed: number, without?: readonly string[]): Item[] =>
@@ -30,9 +39,8 @@ describe("the plan of a seed", () => {
     ]) {
       expect(tags, tag).toContain(tag);
     }
-    for (const tag of ["tasks", "pause", "concurrency", "restart", "kill"]) expect(tags, tag).toContain(tag);
-    for (const tag of ["poll", "v1", "v2", "handBack", "lease", "look", "sizes", "listing"])
-      expect(tags).toContain(tag);
+    for (const tag of ["tasks", "pause", "concurrency", "restart", "kill", "expiry"]) expect(tags, tag).toContain(tag);
+    for (const tag of REQUEST_KINDS) expect(tags, tag).toContain(tag);
     expect([...ANSWERS.keys()].filter((name) => !tags.has(name))).toEqual([]);
     const plans = SEEDS.map((seed) => planOf(seed));
     expect(new Set(plans.map(({ queue }) => queue)).size).toBe(3);

@@ -94,6 +94,14 @@ describe("the audit of a fault", () => {
     expect(accounts.problems).toEqual([]);
   });
 
+  test("a report after another run is no failure in place of a result that could not be delivered before it", () => {
+    const givenUp = [seen("taskStarted"), seen("taskUndeliverable")];
+    const evidence = { ledger: [handOut(), handOut(), update()], workflows: workflow({ a: "COMPLETED" }) };
+    expect(audit({ ...evidence, events: [...givenUp, ...done] }).problems).toEqual([]);
+    const unrun = [...givenUp, ...done.slice(1)];
+    expect(audit({ ...evidence, events: unrun }).problems).toHaveLength(1);
+  });
+
   test("a function that asks to be handed back leaves by one door, also when the task is gone by then", () => {
     const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" })];
     const ledger = [handOut(), update("a", "IN_PROGRESS"), handOut(), update()];
