@@ -107,11 +107,11 @@ export async function startChaosProxy(serverUrl: string, plan: Plan): Promise<Ch
     if (plan.tokenless === undefined) return undefined;
     if (seen?.kind === "token") {
       lastToken += 1;
-      return jsonOf(200, { token: `token ${lastToken}` });
+      return jsonOf(200, { token: `token-${lastToken}` });
     }
     const given = headers["x-authorization"];
     if (given === undefined) return jsonOf(plan.tokenless, { status: plan.tokenless, message: "Access is denied" });
-    if (Number(String(given).replace("token ", "")) > expiredToken) return undefined;
+    if (Number(String(given).replace("token-", "")) > expiredToken) return undefined;
     return jsonOf(401, { status: 401, error: "EXPIRED_TOKEN", message: "The token has expired" });
   }
 
