@@ -8,7 +8,7 @@ import { fault } from "../../support/faults/fault.js";
 const SEEDS = 300;
 /** A play mostly waits: so many beside each other keep a core busy, and none begins while it is. */
 const PER_CORE = 12;
-const SHRINK_MS = 60_000;
+const SHRINK_MS = 30_000;
 
 describe("a worker under chaos", () => {
   fault(

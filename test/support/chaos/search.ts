@@ -66,7 +66,10 @@ export async function search(players: Players, options: SearchOptions): Promise<
   };
   await Promise.all(Array.from({ length: players.parallel }, one));
   const failures: string[] = [];
-  for (const played of failed) failures.push(await told(players, played, options, shrinkMs));
+  // Some were under way when the last of those that matter failed.
+  for (const [n, played] of failed.entries()) {
+    failures.push(await told(players, played, options, n < maxFailures ? shrinkMs : 0));
+  }
   const { handOuts, lost, ...more } = sums;
   return { ...more, failures, accounts: { handOuts, lost, executedAgain, problems: [] } };
 }
