@@ -117,14 +117,9 @@ export function planOf(seed: number, without: readonly string[] = []): Plan {
   const queue = dice.pick(["patient", "patient", "eager", "eager", "instant"] as const);
   const hasOwnProcess = dice.chance(0.08);
   const hasJournal = dice.chance(0.4) || hasOwnProcess;
+  const items: Item[] = [...tasks(dice), ...faults(dice), ...windows(dice), ...actions(dice, hasOwnProcess)];
   const tokenless = dice.chance(0.2) ? dice.pick([401, 403] as const) : undefined;
-  const items: Item[] = [
-    ...tasks(dice),
-    ...faults(dice),
-    ...windows(dice),
-    ...actions(dice, hasOwnProcess),
-    ...(tokenless === undefined ? [] : tokens(dice)),
-  ];
+  if (tokenless !== undefined) items.push(...tokens(dice));
   const terms = without.map((term) => term.split("+"));
   const isLeftOut = (item: Item): boolean => {
     const tags = tagsOf(item);
