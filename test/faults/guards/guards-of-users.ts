@@ -211,4 +211,12 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     code: "care.leaseDueAt = clock.now() + Math.max(LEASE_RETRY_MS, Math.min(waitMs, longestMs));",
     broken: "care.leaseDueAt = clock.now() + 60_000;",
   },
+  {
+    name: "A hand-back whose answer leaves open what became of it is not repeated before a look",
+    fault: 60,
+    test: "chaos/chaos.test.ts",
+    file: "runner/delivery/hand-back.ts",
+    code: `      if (state === "unclear") pending.mustCheck = true;\n`,
+    broken: "",
+  },
 ];

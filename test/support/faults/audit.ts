@@ -12,6 +12,8 @@ export interface Evidence {
   readonly events: readonly SeenEvent[];
   /** Why the server itself may have timed tasks out in this fault; otherwise a timeout counts as a loss. */
   readonly mayTimeOut?: string;
+  /** By task: how many answers to its results were lost or replaced, where that is known. Else the events tell. */
+  readonly unclearAnswers?: ReadonlyMap<string, number>;
 }
 
 /** The accounts of one fault. Without problems, the promise was kept. */
@@ -39,15 +41,15 @@ export function audit(evidence: Evidence): Accounts {
     const doors = doorsOf(account.events);
     const died = account.events.some(({ name: event }) => event === "processDied");
     const expected = account.handOuts.length;
-    // Its hand-out never reached us, and the server has taken it back by itself.
-    if (doors.length === 0 && account.events.length === 0 && timedOut.has(taskId)) continue;
+    if (timedOut.has(taskId) && neverReachedUs(account, doors)) continue;
     // A process that was ended may have told of a door or not; that its task ends is checked below.
     if (died ? doors.length > expected : doors.length !== expected) {
       problems.push(`${name} was handed out ${expected} times and left ${doors.length} times: ${doors.join(", ")}`);
       if (doors.length < expected) lost.add(taskId);
     }
     const repeats = endingUpdates(account.updates).length - 1;
-    const ambiguous = account.events.filter(isAmbiguous).length;
+    const told = account.events.filter(isAmbiguous).length;
+    const ambiguous = Math.max(told, evidence.unclearAnswers?.get(taskId) ?? 0);
     if (repeats > ambiguous) {
       problems.push(`${name}: its result was sent again ${repeats} times after ${ambiguous} ambiguous answers`);
     }
@@ -62,6 +64,12 @@ export function audit(evidence: Evidence): Accounts {
   const executedAgain = countRepetitions(evidence, problems);
   const handOuts = evidence.ledger.filter((entry) => entry.kind === "handOut").length;
   return { handOuts, lost: lost.size, executedAgain, problems };
+}
+
+/** Whether the last hand-out was lost on its way: where the server has timed the task out, it has taken it back itself. */
+function neverReachedUs({ handOuts, events }: TaskAccount, doors: readonly string[]): boolean {
+  const started = events.filter(({ name }) => name === "taskStarted").length;
+  return doors.length === handOuts.length - 1 && started <= doors.length && (doors.length > 0 || events.length === 0);
 }
 
 /** The tasks that the server has timed out, where it may. */
@@ -93,9 +101,11 @@ function groupByTask({ ledger, events }: Evidence): Map<string, TaskAccount> {
     const { taskId } = event.fields;
     if (typeof taskId === "string") accounts.get(taskId)?.events.push(event);
   }
-  for (const { events: ofTask } of accounts.values()) {
+  for (const { handOuts, events: ofTask } of accounts.values()) {
     const workers = new Set(ofTask.map(({ worker }) => worker));
-    ofTask.push(...deaths.filter(({ worker }) => workers.has(worker) || ofTask.length === 0));
+    // Somebody had it and did not live to tell.
+    const isUntold = new Set(handOuts.map(({ workerId }) => workerId)).size > workers.size;
+    ofTask.push(...deaths.filter(({ worker }) => workers.has(worker) || isUntold));
   }
   return accounts;
 }
@@ -119,9 +129,14 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
       // The failure that is reported in place of a result that was refused: the same hand-out, the same door.
       if (verdictsDue > 0) verdictsDue -= 1;
       else doors.push("reported");
+    } else if (name === "taskStarted") {
+      // It was handed out anew: what comes now is about that.
+      verdictsDue = 0;
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
     else if (name === "taskMoot") instead("moot");
     else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") doors.push(ASKED_FOR);
+    // The process that asked died before it was heard.
+    else if (name === "taskReclaimed" && fields.reason === "predecessor" && doors.at(-1) === ASKED_FOR) doors.pop();
   }
   return doors;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { audit, type Evidence } from "./audit.js";
+import { audit, type Accounts, type Evidence } from "./audit.js";
 import { removeRow, writeRow, type FaultRow, type GroupName } from "./rows.js";
 import { startWorld, type World, type WorldOptions } from "./world.js";
 
@@ -21,6 +21,8 @@ export interface FaultOptions {
   readonly variant?: string;
   /** The longest time from `injected()` to `recovered()`, in ms. */
   readonly boundMs: number;
+  /** How long all of it may take, in ms. Default: as long as any test of the suite. */
+  readonly timeoutMs?: number;
   /** What in the code is there against this fault, in a few words: without it the fault turns red. */
   readonly guard?: string;
   /** Why it cannot run on this machine: it is skipped, loudly, and the document says so. */
@@ -33,6 +35,8 @@ export interface FaultRun {
   world(options?: WorldOptions): Promise<World>;
   /** Something else that must be settled, gives evidence for the audit, and must be closed. In order, worlds included. */
   audited(part: AuditedPart): void;
+  /** The accounts of what was audited elsewhere, in processes of its own. */
+  accounts(accounts: Accounts): void;
   /** Something that only has to be closed. Closed last first. */
   onEnd(close: () => unknown): void;
   /** Now: the fault ends, or, where it does not end, begins. The time to recovery counts from here. */
@@ -61,7 +65,7 @@ export interface AuditedPart {
  * document; a row is recorded only when everything held. Bodies run beside each other inside `describe.concurrent`.
  */
 export function fault(options: FaultOptions, body: (run: FaultRun) => Promise<string>): void {
-  const { number, group, name, variant, boundMs, guard, skip } = options;
+  const { number, group, name, variant, boundMs, timeoutMs, guard, skip } = options;
   const named = { number, group, name, ...(variant === undefined ? {} : { variant }) };
   const title = `(${number}) ${name}${variant === undefined ? "" : `: ${variant}`}`;
   if (skip !== undefined) {
@@ -71,9 +75,10 @@ export function fault(options: FaultOptions, body: (run: FaultRun) => Promise<st
     writeRow({ ...named, skipped: skip });
     return;
   }
-  test(title, async () => {
+  test(title, timeoutMs === undefined ? {} : { timeout: timeoutMs }, async () => {
     removeRow(named);
     const parts: AuditedPart[] = [];
+    const elsewhere: Accounts[] = [];
     const closers: (() => unknown)[] = [];
     let injectedAt: number | undefined;
     let recovery: FaultRow["recovery"] | undefined;
@@ -87,6 +92,7 @@ export function fault(options: FaultOptions, body: (run: FaultRun) => Promise<st
         parts.push(part);
         closers.push(() => part.close());
       },
+      accounts: (accounts) => void elsewhere.push(accounts),
       onEnd: (close) => void closers.push(close),
       injected() {
         injectedAt = performance.now();
@@ -123,26 +129,27 @@ export function fault(options: FaultOptions, body: (run: FaultRun) => Promise<st
     try {
       const happened = await body(run);
       if (recovery === undefined) throw new Error("the fault never said that the worker works again");
-      if (parts.length === 0) throw new Error("the fault has nothing to audit");
-      let tasks = 0;
-      let lost = 0;
-      const executedAgain: Record<string, number> = {};
+      if (parts.length + elsewhere.length === 0) throw new Error("the fault has nothing to audit");
+      const sums = { tasks: 0, lost: 0, executedAgain: {} as Record<string, number> };
+      const add = (accounts: Accounts, problem?: string): void => {
+        expect([...(problem === undefined ? [] : [problem]), ...accounts.problems], "the audit").toEqual([]);
+        expect(accounts.handOuts, "tasks that were handed out").toBeGreaterThan(0);
+        sums.tasks += accounts.handOuts;
+        sums.lost += accounts.lost;
+        for (const [why, count] of Object.entries(accounts.executedAgain)) {
+          sums.executedAgain[why] = (sums.executedAgain[why] ?? 0) + count;
+        }
+      };
+      for (const accounts of elsewhere) add(accounts);
       for (const part of parts) {
         const problem = await part.settled().then(
           () => undefined,
           (error: unknown) => String(error),
         );
-        const accounts = audit(await part.evidence());
-        expect([...(problem === undefined ? [] : [problem]), ...accounts.problems], "the audit").toEqual([]);
-        expect(accounts.handOuts, "tasks that were handed out").toBeGreaterThan(0);
-        tasks += accounts.handOuts;
-        lost += accounts.lost;
-        for (const [why, count] of Object.entries(accounts.executedAgain)) {
-          executedAgain[why] = (executedAgain[why] ?? 0) + count;
-        }
+        add(audit(await part.evidence()), problem);
       }
       const guarded = guard === undefined ? {} : { guard };
-      writeRow({ ...named, happened, recovery, boundMs, tasks, lost, executedAgain, ...guarded });
+      writeRow({ ...named, happened, recovery, boundMs, ...sums, ...guarded });
     } finally {
       for (const close of closers.reverse()) await closeWithin(close);
     }

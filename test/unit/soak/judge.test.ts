@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { Task, Workflow } from "../../../src/index.js";
 import type { Execution } from "../../soak/executions.js";
 import { type Books, findingLines, judge, judgeMemory, slope } from "../../soak/judge.js";
-import { randomOf, readOptions } from "../../soak/options.js";
+import { readOptions } from "../../soak/options.js";
+import { randomOf } from "../../support/chaos/random.js";
 
 const STEP = "soak_quick";
 

@@ -94,6 +94,14 @@ describe("the audit of a fault", () => {
     expect(accounts.problems).toEqual([]);
   });
 
+  test("a report after another run is no failure in place of a result that could not be delivered before it", () => {
+    const givenUp = [seen("taskStarted"), seen("taskUndeliverable")];
+    const evidence = { ledger: [handOut(), handOut(), update()], workflows: workflow({ a: "COMPLETED" }) };
+    expect(audit({ ...evidence, events: [...givenUp, ...done] }).problems).toEqual([]);
+    const unrun = [...givenUp, ...done.slice(1)];
+    expect(audit({ ...evidence, events: unrun }).problems).toHaveLength(1);
+  });
+
   test("a function that asks to be handed back leaves by one door, also when the task is gone by then", () => {
     const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" })];
     const ledger = [handOut(), update("a", "IN_PROGRESS"), handOut(), update()];
@@ -105,6 +113,14 @@ describe("the audit of a fault", () => {
       workflows: workflow({ a: "CANCELED" }),
     });
     expect(gone.problems).toEqual([]);
+  });
+
+  test("what a process had asked for before it died is no door once another process ends the task", () => {
+    const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" }), seen("processDied")];
+    const ended = [seen("taskReclaimed", { reason: "predecessor" }, "two"), seen("taskUpdated", {}, "two")];
+    const evidence = { ledger: [handOut(), update("a", "FAILED")], workflows: workflow({ a: "FAILED" }) };
+    expect(audit({ ...evidence, events: [...asked, ...ended] }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: [...asked, ended[1]!] }).problems).toHaveLength(1);
   });
 
   test("a result that came twice needs an ambiguous answer in between", () => {
@@ -119,6 +135,8 @@ describe("the audit of a fault", () => {
       seen("taskUpdated"),
     ];
     expect(audit({ ledger, events: ambiguous, workflows }).problems).toEqual([]);
+    const known = { ledger, events: done, workflows, unclearAnswers: new Map([["a", 1]]) };
+    expect(audit(known).problems).toEqual([]);
     const refused = [...done.slice(0, 2), seen("taskUpdateFailed", { then: "refused" }), seen("taskUpdated")];
     expect(audit({ ledger, events: refused, workflows }).problems).toHaveLength(1);
   });
@@ -154,6 +172,16 @@ describe("the audit of a fault", () => {
     expect(killed).toMatchObject({ problems: [], executedAgain: { "its process ended": 1 } });
   });
 
+  test("a hand-out of a process that died before it could tell of it needs no door", () => {
+    const other = { ...handOut(), workerId: "two" } as LedgerEntry;
+    const theirs = done.map(({ name, fields }) => seen(name, fields, "two"));
+    const evidence = { ledger: [handOut(), other, update()], workflows: workflow({ a: "COMPLETED" }) };
+    expect(audit({ ...evidence, events: [seen("processDied"), ...theirs] }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: theirs }).problems).toHaveLength(1);
+    const sameWorker = { ...evidence, ledger: [handOut(), handOut(), update()] };
+    expect(audit({ ...sameWorker, events: [seen("processDied"), ...theirs] }).problems).toHaveLength(1);
+  });
+
   test("what a dead process had acknowledged must not run again", () => {
     const { problems } = audit({
       ledger: [handOut(), update(), handOut(), update()],
@@ -185,5 +213,11 @@ describe("the audit of a fault", () => {
     const unseen = { ledger: [handOut()], events: [], workflows: workflow({ a: "TIMED_OUT" }) };
     expect(audit({ ...unseen, mayTimeOut }).problems).toEqual([]);
     expect(audit({ ...unseen, mayTimeOut, events: [seen("taskStarted")] }).problems).toHaveLength(1);
+    // The same for a second hand-out of the task.
+    const handedBack = { ...unseen, mayTimeOut, ledger: [handOut(), handOut()] };
+    const paused = [seen("taskHandedBack", { reason: "paused" })];
+    expect(audit({ ...handedBack, events: paused }).problems).toEqual([]);
+    const run = [seen("taskStarted"), seen("taskHandedBack", { reason: "stopping" }), seen("taskStarted")];
+    expect(audit({ ...handedBack, events: run }).problems).toHaveLength(1);
   });
 });
