@@ -69,6 +69,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
   /** Since when polls have failed without one that succeeded, by the clock. */
   #failingSince: number | undefined;
   #lastPollError: string | undefined;
+  /** Until when a poll that somebody refused in the server's stead may have been given tasks, by the clock. */
+  #owedUntil: number | undefined;
   #forgetGate: () => void;
 
   constructor(config: WorkerConfig, parts: RunnerParts, cell: HeartbeatCell) {
@@ -353,6 +355,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
     } else {
       this.#lastPollAt = clock.now();
       this.#failingSince = undefined;
+      if (this.#owedUntil !== undefined) {
+        this.#parts.reclaim.lost(this, this.#owedUntil);
+        this.#owedUntil = undefined;
+      }
       this.#parts.repeatLog.succeeded(polling);
       if (malformed > 0) log.error({ taskType, malformed }, nobodys);
     }
@@ -380,6 +386,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const meaning = meaningOf(reply);
+    const isFirst = this.#failingSince === undefined;
     this.#failingSince ??= clock.now();
     this.#lastPollError = reply.error.message;
     // A poll carries nothing that Conductor could fail over: it is the server, or this queue.
@@ -391,7 +398,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
     }
     if (mayBeLost(reply)) {
       this.#parts.delivery.suspect();
-      this.#parts.reclaim.lost(this, until);
+      // Where polls are refused again and again, it is searched once, and once more when they work again.
+      if (isFirst || reply.kind === "maybeApplied") this.#parts.reclaim.lost(this, until);
+      else this.#owedUntil = until;
     }
     this.#pollState = afterOutage(this.#pollState);
     this.#parts.repeatLog.failed(

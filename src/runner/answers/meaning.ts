@@ -107,10 +107,8 @@ export function isGone(reply: Reply<unknown>): boolean {
 
 /**
  * The server may have acted on the request, and what it said never came: the answer was lost, or somebody on the way
- * answered in its stead (a gateway that had no patience left, or whose connection broke).
+ * answered in its stead, with whatever status.
  */
 export function mayBeLost(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
-  if (reply.kind !== "refused") return reply.kind === "maybeApplied";
-  const { status = 0, serverMessage } = reply.error;
-  return status >= 500 && serverMessage === undefined;
+  return reply.kind === "maybeApplied" || (reply.kind === "refused" && reply.error.serverMessage === undefined);
 }

@@ -277,6 +277,11 @@ export class Delivery implements InheritedSink {
     const { clock, events } = this.#shared;
     const { entry } = shipment;
     this.#acknowledgedAt = clock.now();
+    if (shipment.isClosed) {
+      // It was left in the journal, or given up, while the worker stopped: that was its door.
+      shipment.kept?.settle();
+      return;
+    }
     if (entry.hasUnclearExtension) void this.#verify(shipment);
     else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
     if (!events.taskUpdated.isHeard) return;

@@ -2,7 +2,7 @@ import { parseJson, type Reply } from "../../conductor/reply.js";
 import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
 import { taskTimes } from "../execution/task-times.js";
-import { meaningOf, type Meaning } from "../answers/meaning.js";
+import { mayBeLost, meaningOf, type Meaning } from "../answers/meaning.js";
 import { backoffMs } from "../gate/backoff.js";
 import type { Permit } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
@@ -160,12 +160,15 @@ export class HandBack {
 
   #done({ entry, options: { reason } }: Pending): void {
     const { events, table } = this.#shared;
+    // Given up meanwhile, for the worker has stopped: it has left by that door.
+    if (!table.has(entry)) return;
     table.leave(entry, "handedBack");
     if (reason !== undefined && events.taskHandedBack.isHeard) events.taskHandedBack.emit({ ...entry.ids, reason });
   }
 
   #gone(entry: InFlightTask, error: Error): void {
     const { events, log, table } = this.#shared;
+    if (!table.has(entry)) return;
     log.debug({ ...entry.ids }, "the task to hand back is gone");
     if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: error.message });
     table.leave(entry, "moot");
@@ -244,7 +247,7 @@ function stateOf(entry: InFlightTask, reply: Reply<true | Task>, { speaker, subj
   // By Conductor, or by our own transport. A stranger's refusal is waited out.
   if (subject === "request") return "refused";
   const status = reply.kind === "refused" ? reply.error.status : undefined;
-  // Refusals below 500 were not applied; anything else may have been.
-  if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) return "unclear";
+  // Conductor's own refusals below 500 were not applied; anything else may have been.
+  if (mayBeLost(reply) || (status !== undefined && status >= 500)) return "unclear";
   return speaker === "conductor" && status === 405 ? "refused" : "again";
 }

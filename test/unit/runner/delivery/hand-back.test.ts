@@ -58,6 +58,10 @@ describe("handing a task back", () => {
       ["nonsense", nonsense()],
       ["503", refused(503)],
       ["500", refused(500, "boom")],
+      ["a stranger's 429", refused(429)],
+      ["a stranger's 401", refused(401)],
+      ["a stranger's 404", refused(404)],
+      ["a maintenance page's 405", refused(405)],
     ])("after %s it is sent again only once the server shows the task as ours", async (_name, reply) => {
       const { world, sent } = createHandBackWorld([reply]);
       await world.clock.advanceAsync(10_000);
@@ -67,10 +71,9 @@ describe("handing a task back", () => {
 
     test.each([
       ["a refused connection", unreachable()],
-      ["429", refused(429)],
-      ["401", refused(401)],
-      ["a proxy's 404", refused(404)],
-      ["a maintenance page's 405", refused(405)],
+      ["429 in Conductor's words", refused(429, "later")],
+      ["401 in Conductor's words", refused(401, "no token")],
+      ["403 in Conductor's words", refused(403, "no rights")],
     ])("after %s it was not applied and is sent again", async (_name, reply) => {
       const { world, sent } = createHandBackWorld([reply]);
       await world.clock.advanceAsync(10_000);
