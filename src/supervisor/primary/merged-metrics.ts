@@ -16,6 +16,8 @@ interface MergedFamily {
 
 /** The label by which the series of the processes are told apart: 0 to N−1, kept over a restart. */
 const PROCESS_LABEL = "process";
+/** Of all processes together: names are kept for as long as the supervisor runs. */
+const MAX_FAMILIES = 10_000;
 
 /**
  * The metrics of all children as one. A counter (and what a histogram or summary counts) goes on where the process that
@@ -34,6 +36,7 @@ export class MergedMetrics {
     // What it counted and could not tell this time (a metric of the user's that throws) is not gone.
     const samples: Samples = new Map(this.#counted(place));
     for (const { name, help, type, values } of metrics) {
+      if (this.#families.size >= MAX_FAMILIES && !this.#families.has(name)) continue;
       this.#families.set(name, { help, type });
       samples.set(name, new Map(values.map((value) => entryOf(name, value))));
     }
