@@ -10,7 +10,7 @@ import { stdoutLines } from "./stdout-lines.js";
 export type LogFormat = "pretty" | "json";
 
 /** Of an ordinary line, in characters: what is longer has its long fields cut. */
-const MAX_LINE = 1024 * 1024;
+const MAX_LINE_CHARACTERS = 1024 * 1024;
 
 /**
  * The logger of a process that was given none: pino to stdout, `name: "ostinato"`, errors under `err` in pino's standard
@@ -35,7 +35,7 @@ export async function createDefaultLogger(level: string, format?: LogFormat, res
       // What the writer has to say of this line is another one.
       isOnlyCopy = false;
       try {
-        const text = isWhole || line.length <= MAX_LINE ? line : shortened(line);
+        const text = isWhole || line.length <= MAX_LINE_CHARACTERS ? line : shortened(line);
         stdout.lines.write(isPretty ? prettyLine(text, hasColours) : text, isWhole);
       } catch {
         // A line is lost, not the process.

@@ -17,19 +17,16 @@ export class StdoutLines {
   readonly lines: LineWriter;
   readonly #file: RescueFile;
   #logger: Pick<Logger, "warn" | "error"> | undefined;
-  /** What was said last of the file, so that it is said once. */
-  #said: "named" | "failed" | undefined;
+  /** What is said once: that nobody reads, and that the last attempt to write to the file failed. */
+  #isUnread = false;
+  #hasFailed = false;
 
   constructor(rescueDir: string | undefined) {
     this.#file = new RescueFile([...(rescueDir === undefined ? [] : [rescueDir]), tmpdir()]);
     this.lines = new LineWriter({
       fd: notBlocking(1),
       maxOnlyCopyBytes: memoryShare(MAX_ONLY_COPY_BYTES),
-      rescue: (lines) => {
-        const isSafe = this.rescue(lines);
-        if (isSafe) this.#name(lines.length);
-        return isSafe;
-      },
+      rescue: (lines) => this.rescue(lines) && this.#tellUnread(lines.length),
       onLost: ({ lines, onlyCopies }) => {
         const text = "nobody read this log for a while, and lines of it were dropped";
         if (onlyCopies > 0)
@@ -51,32 +48,40 @@ export class StdoutLines {
 
   /** Puts lines into the file. False: that is not possible, which is said once. */
   rescue(lines: readonly Buffer[]): boolean {
+    const before = this.file;
     try {
       this.#file.append(lines);
-      return true;
     } catch (error) {
-      if (this.#said !== "failed") this.#say({ err: error }, "undelivered results cannot be kept in a file either");
-      this.#said = "failed";
+      if (!this.#hasFailed) {
+        this.#hasFailed = true;
+        this.#logger?.error({ err: error }, "undelivered results cannot be kept in a file either");
+        sayOnStderr(`undelivered results cannot be kept in a file: ${(error as Error).message}`);
+      }
       return false;
     }
+    this.#hasFailed = false;
+    // Each line about one of them names it as well; but perhaps nobody reads those.
+    if (before === undefined) sayOnStderr(`undelivered results are kept in ${this.file ?? ""}`);
+    return true;
   }
 
-  #name(results: number): void {
-    if (this.#said === "named") return;
-    this.#said = "named";
-    this.#say({ file: this.file, results }, "nobody reads this log: undelivered results are put into the file");
-  }
-
-  /** On stderr as well: whoever reads nothing of stdout reads nothing of this. */
-  #say(fields: object, message: string): void {
-    this.#logger?.error(fields, message);
-    const { err, ...more } = fields as { err?: Error };
-    const text = `ostinato: ${message} ${JSON.stringify({ ...more, ...(err === undefined ? {} : { error: err.message }) })}\n`;
-    try {
-      writeSync(notBlocking(2), text);
-    } catch {
-      // Nobody reads stderr, either.
+  #tellUnread(results: number): true {
+    if (!this.#isUnread) {
+      this.#isUnread = true;
+      this.#logger?.error(
+        { file: this.file, results },
+        "nobody reads this log: undelivered results are put into the file",
+      );
     }
+    return true;
+  }
+}
+
+function sayOnStderr(text: string): void {
+  try {
+    writeSync(notBlocking(2), `ostinato: ${text}\n`);
+  } catch {
+    // Nobody reads that, either.
   }
 }
 
