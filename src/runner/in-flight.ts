@@ -81,21 +81,22 @@ export class InFlightTask {
 function named(task: Task): Task {
   const { taskId, workflowInstanceId, taskType, taskDefName, workerId, domain, status } = task;
   const { pollCount, retryCount, responseTimeoutSeconds } = task;
-  const names: Partial<Task> = {
+  // Spelled out, each task has one: spreading what may be undefined costs a microsecond.
+  const names = {
     taskId,
     workflowInstanceId,
     taskType,
     taskDefName,
+    workerId,
+    domain,
     status,
     pollCount,
     retryCount,
     responseTimeoutSeconds,
     inputData: {},
     outputData: {},
-    ...(workerId === undefined ? {} : { workerId }),
-    ...(domain === undefined ? {} : { domain }),
   };
-  return names as Task;
+  return names as unknown as Task;
 }
 
 /**

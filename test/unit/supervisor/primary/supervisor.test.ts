@@ -86,6 +86,28 @@ describe("the supervisor", () => {
     expect(children).toHaveLength(2);
   });
 
+  test("names of metrics are bounded, however many a child invents, and it is said once", async () => {
+    const warn = vi.fn();
+    const { clock, child, supervisor } = createSupervision({ log: safeLogger({ ...silentLogger, warn }) });
+    child().ready("off");
+    for (let i = 0; i < 5; i += 1) {
+      const values = [{ value: i, labels: {} }];
+      const names = Array.from({ length: 4_000 }, (_, n) => `m${i}_${n}`);
+      const metrics = names.map((name) => ({ name, help: "", type: "counter", values }));
+      child().tell({
+        kind: "stopped",
+        leftInFlight: 0,
+        metrics: [...metrics, { name: "same", help: "", type: "counter", values }],
+      });
+    }
+    const page = supervisor.metrics();
+    await clock.advanceAsync(1_500);
+    const lines = (await page).split("\n");
+    expect(lines.filter((line) => /^m\d/.test(line))).toHaveLength(9_999);
+    expect(lines).toContain('same{process="0"} 4');
+    expect(warn.mock.calls.filter(([, text]) => String(text).includes("too many names"))).toHaveLength(1);
+  });
+
   describe("silence", () => {
     test("a child that does not beat for its stall timeout and five seconds is killed", () => {
       const { clock, children, child, supervisor } = createSupervision();
