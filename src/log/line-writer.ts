@@ -45,6 +45,8 @@ export class LineWriter {
   #timer: NodeJS.Timeout | undefined;
   /** When the descriptor has last taken something, or began not to. */
   #tookAt = 0;
+  /** It is only full: whoever reads it may make room. */
+  #hasReader = true;
 
   constructor(options: LineWriterOptions) {
     this.#options = options;
@@ -70,8 +72,11 @@ export class LineWriter {
   /** How many bytes of it were taken. A full disk or a closed pipe takes none, now and perhaps for ever. */
   #take(line: string | Buffer): number {
     try {
+      this.#hasReader = true;
       return typeof line === "string" ? writeSync(this.#options.fd, line) : writeSync(this.#options.fd, line);
-    } catch {
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      this.#hasReader = code === "EAGAIN" || code === "EBUSY";
       return 0;
     }
   }
@@ -136,7 +141,7 @@ export class LineWriter {
     for (;;) {
       this.#flush();
       const now = performance.now();
-      if (this.#waiting.first === undefined) break;
+      if (this.#waiting.first === undefined || !this.#hasReader) break;
       if (now >= endAt || now - this.#tookAt >= EXIT_PATIENCE_MS) break;
       Atomics.wait(sleeper, 0, 0, RETRY_SOON_MS);
     }

@@ -34,7 +34,8 @@ async function log(
     }
     ${rest}
   `;
-  const shell = `set -o pipefail; "$0" --import tsx --input-type=module -e "$1" ${redirect(dir)}`;
+  const run = `( "$0" --import tsx --input-type=module -e "$1"; code=$?; touch ${dir}/ended; exit $code )`;
+  const shell = `set -o pipefail; ${run} ${redirect(dir)}`;
   const { stderr } = await promisify(execFile)("/bin/bash", ["-c", shell, process.execPath, script]);
   const read = (name: string) =>
     readFileSync(path.join(dir, name), "utf8")
@@ -101,7 +102,10 @@ describe.runIf(isLinux).concurrent("only copies in the default logger", { timeou
       rescued,
       files,
       stderr,
-    } = await log({ count: 300, kb: 50 }, (dir) => `| { sleep 5; head -n 1 >${dir}/log; }`);
+    } = await log(
+      { count: 300, kb: 50 },
+      (dir) => `| { until [ -e ${dir}/ended ]; do sleep 0.1; done; head -n 1 >${dir}/log; }`,
+    );
     expect(files).toHaveLength(1);
     // The pipe held the first of them.
     expect([...whole(lines, 50), ...whole(rescued, 50)]).toEqual(names(300));
