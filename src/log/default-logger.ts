@@ -3,7 +3,7 @@ import type { Logger as Pino } from "pino";
 import { ALL_THAT_IS_LEFT, ONLY_COPY, type Logger } from "./logger.js";
 import { prettyLine } from "./pretty.js";
 import { redacted } from "./redact.js";
-import { shortened } from "./shorten.js";
+import { shortened, shortFields } from "./shorten.js";
 import { stdoutLines } from "./stdout-lines.js";
 
 /** For people, or for machines. */
@@ -12,16 +12,21 @@ export type LogFormat = "pretty" | "json";
 /** Of an ordinary line, in characters: what is longer has its long fields cut. */
 const MAX_LINE_CHARACTERS = 1024 * 1024;
 
+/** What pino adds to the fields of a line, at most, in bytes. */
+const PINO_BYTES = 200;
+/** Of a field of a line that is to reach a shared pipe in one piece. */
+const MAX_SHARED_FIELD_CHARACTERS = 500;
+
 /**
  * The logger of a process that was given none: pino to stdout, `name: "ostinato"`, errors under `err` in pino's standard
  * form, and no secrets (see `redacted`). `format` undefined: `pretty` if stdout is a terminal, `json` otherwise. Colours
  * only in a terminal, and not with `NO_COLOR`. Pino is loaded here and not before. `level` is one of pino's; any other
  * rejects.
  *
- * A line that is the only copy of something (`logOnlyCopy`) is written whole, also to a reader that is slow. Where the
- * reader does not read, where lines are cut for people, and where secrets were taken out of it, a file of mode 0600 has
- * it, and a line names the file: in `rescueDir`, if that is given and takes it, and else in the system's folder for
- * temporary files.
+ * A line that is the only copy of something (`logOnlyCopy`) is written whole, also to a reader that is slow. A file of mode
+ * 0600 has it, and a line names the file, where the reader does not read, where lines are cut for people, where secrets
+ * were taken out of it, and where it is long and processes of a cluster write to one pipe, which would mix their lines. The
+ * file is in `rescueDir`, if that is given and takes it, and else in the system's folder for temporary files.
  */
 export async function createDefaultLogger(level: string, format?: LogFormat, rescueDir?: string): Promise<Logger> {
   const { pino, stdSerializers } = await import("pino");
@@ -54,14 +59,16 @@ export async function createDefaultLogger(level: string, format?: LogFormat, res
   });
   Reflect.set(logger, ONLY_COPY, function (this: Pino, fields: object, message: string) {
     if (!this.isLevelEnabled("error")) return;
-    const isShownWhole = !isPretty && redacted(fields) === fields;
-    if (!isShownWhole && stdout.rescue([recordOf(fields, message)])) {
-      this.error({ ...fields, file: stdout.file }, `${message}; the file has it whole`);
+    const isTooLong = stdout.isShared && recordOf(fields, message).length + PINO_BYTES > stdout.pieceBytes;
+    const isCut = isPretty || redacted(fields) !== fields;
+    if ((isCut || isTooLong) && stdout.rescue([recordOf(fields, message)])) {
+      const shown = isTooLong ? shortFields(redacted(fields), MAX_SHARED_FIELD_CHARACTERS) : fields;
+      this.error({ ...shown, file: stdout.file }, `${message}; the file has it whole`);
       return;
     }
     isOnlyCopy = true;
     try {
-      this.error(fields, `${message}; ${ALL_THAT_IS_LEFT}${isShownWhole ? "" : ", and it does not show all of it"}`);
+      this.error(fields, `${message}; ${ALL_THAT_IS_LEFT}${isCut ? ", and it does not show all of it" : ""}`);
     } finally {
       isOnlyCopy = false;
     }

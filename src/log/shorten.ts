@@ -9,24 +9,25 @@ const MAX_FIELD_CHARACTERS = 16_000;
  */
 export function shortened(line: string): string {
   try {
-    const fields = JSON.parse(line) as Record<string, unknown>;
-    const short = Object.entries(fields).map(([key, value]) => [
-      key,
-      key === "err" ? shortError(value) : shortValue(value),
-    ]);
-    return `${JSON.stringify({ ...Object.fromEntries(short), clippedFrom: line.length })}\n`;
+    const fields = JSON.parse(line) as object;
+    return `${JSON.stringify({ ...shortFields(fields, MAX_FIELD_CHARACTERS), clippedFrom: line.length })}\n`;
   } catch {
     return `${clip(line.trimEnd(), MAX_FIELD_CHARACTERS)}\n`;
   }
 }
 
-function shortValue(value: unknown): unknown {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length <= MAX_FIELD_CHARACTERS ? value : clip(text, MAX_FIELD_CHARACTERS);
+/** The fields of a line, each cut to so many characters. Of an error each of its own: its message stays readable. */
+export function shortFields(fields: object, maxCharacters: number): object {
+  const short = Object.entries(fields).map(([key, value]: [string, unknown]) => {
+    const isError = key === "err" && typeof value === "object" && value !== null && !(value instanceof Error);
+    return [key, isError ? shortFields(value, maxCharacters) : shortValue(value, maxCharacters)];
+  });
+  return Object.fromEntries(short) as object;
 }
 
-/** Its message is not to be cut off because its stack, or what else it carries, is long. */
-function shortError(err: unknown): unknown {
-  if (typeof err !== "object" || err === null) return shortValue(err);
-  return Object.fromEntries(Object.entries(err).map(([key, value]) => [key, shortValue(value)]));
+function shortValue(value: unknown, maxCharacters: number): unknown {
+  // An error is serialised by the logger.
+  if (value instanceof Error || value === undefined) return value;
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length <= maxCharacters ? value : clip(text, maxCharacters);
 }

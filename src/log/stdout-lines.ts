@@ -1,4 +1,5 @@
 import type { Buffer } from "node:buffer";
+import cluster from "node:cluster";
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { memoryShare } from "../base/memory-share.js";
@@ -15,6 +16,10 @@ const MAX_ONLY_COPY_BYTES = 64 * 1024 * 1024;
  */
 export class StdoutLines {
   readonly lines: LineWriter;
+  /** Processes of a cluster have one stdout; what is longer than a pipe takes in one piece may be mixed with others' lines. */
+  readonly isShared = cluster.isWorker && !isFile(1);
+  /** What a pipe takes in one piece, whoever else writes to it (PIPE_BUF). */
+  readonly pieceBytes = process.platform === "linux" ? 4_096 : 512;
   readonly #file: RescueFile;
   #logger: Pick<Logger, "warn" | "error"> | undefined;
   /** What is said once: that nobody reads, and that the last attempt to write to the file failed. */
@@ -82,6 +87,15 @@ function sayOnStderr(text: string): void {
     writeSync(notBlocking(2), `ostinato: ${text}\n`);
   } catch {
     // Nobody reads that, either.
+  }
+}
+
+/** Each write goes into a file in one piece. */
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false;
   }
 }
 

@@ -44,8 +44,8 @@ export const GUARDS_OF_BOUNDS: readonly Guard[] = [
     fault: 57,
     test: LAST_WORDS,
     file: "log/default-logger.ts",
-    code: "const isShownWhole = !isPretty && redacted(fields) === fields;",
-    broken: "const isShownWhole = !isPretty;",
+    code: "const isCut = isPretty || redacted(fields) !== fields;",
+    broken: "const isCut = isPretty;",
   },
   {
     name: "A reason is cut where it is made",
