@@ -1,3 +1,4 @@
+import { clip } from "../base/clip.js";
 import { brandErrorClass, OstinatoError, type OstinatoErrorCode } from "../base/errors.js";
 import type { ErrorResponse } from "./types.js";
 
@@ -25,7 +26,11 @@ export interface ConductorErrorDetails {
   readonly cause?: unknown;
 }
 
-/** A request to Conductor that did not succeed. */
+/** Of one text of a server's, in characters: it goes into events, log lines and reasons, and may be a whole page. */
+const MAX_TEXT_CHARACTERS = 2_000;
+const MAX_VALIDATION_ERRORS = 100;
+
+/** A request to Conductor that did not succeed. What the server said is clipped: a text to 2000 characters. */
 export class ConductorError extends OstinatoError {
   static {
     brandErrorClass(this, "ConductorError");
@@ -49,15 +54,36 @@ export class ConductorError extends OstinatoError {
   constructor(details: ConductorErrorDetails) {
     super(
       details.code,
-      `${details.method} ${details.pathTemplate}: ${details.message}`,
+      clip(`${details.method} ${details.pathTemplate}: ${details.message}`, MAX_TEXT_CHARACTERS),
       details.cause === undefined ? undefined : { cause: details.cause },
     );
     this.status = details.status;
-    this.serverMessage = details.serverMessage;
-    this.validationErrors = details.validationErrors;
+    this.serverMessage =
+      details.serverMessage === undefined ? undefined : clip(details.serverMessage, MAX_TEXT_CHARACTERS);
+    this.validationErrors = clippedErrors(details.validationErrors);
     this.retryable = details.retryable;
     this.method = details.method;
     this.pathTemplate = details.pathTemplate;
     this.retryAfterMs = details.retryAfterMs;
   }
+}
+
+/** As many as somebody reads, and of each what is no longer than that. What is no list is left out. */
+function clippedErrors(given: unknown): ErrorResponse["validationErrors"] {
+  if (!Array.isArray(given)) return undefined;
+  const clipped = (given as unknown[]).slice(0, MAX_VALIDATION_ERRORS).map(clippedError);
+  return clipped as ErrorResponse["validationErrors"];
+}
+
+function clippedError(given: unknown): unknown {
+  if (typeof given !== "object" || given === null) return short(given);
+  return Object.fromEntries(Object.entries(given).map(([key, value]) => [key, short(value)]));
+}
+
+/** A value of a long text, or with long texts in it, becomes the beginning of its JSON. */
+function short(value: unknown): unknown {
+  if (typeof value === "string") return clip(value, MAX_TEXT_CHARACTERS);
+  if (typeof value !== "object" || value === null) return value;
+  const json = JSON.stringify(value);
+  return json.length <= MAX_TEXT_CHARACTERS ? value : clip(json, MAX_TEXT_CHARACTERS);
 }

@@ -36,7 +36,10 @@ export interface WorkerEvents {
   };
   /** The server no longer wants the result: the task or its workflow is gone. */
   taskMoot: TaskEvent & { reason: string };
-  /** The result (or, undefined, a hand-back) cannot be delivered; this event and the log are all that is left of it. */
+  /**
+   * The result (or, undefined, a hand-back) cannot be delivered; this event and the log are all that is left of it.
+   * `result` is what would have been sent, read from its JSON.
+   */
   taskUndeliverable: TaskEvent & { attempts: number; result: unknown; error: Error };
   /** The task went back to the queue unfinished. */
   taskHandedBack: TaskEvent & { reason: "surplus" | "paused" | "stopping" | "notOurs" | "lost" };

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { clip } from "../base/clip.js";
 import { systemClock } from "../base/clock.js";
 import { isFolder } from "../base/is-folder.js";
 import { ignoreRejection } from "../base/on-rejection.js";
@@ -18,6 +19,8 @@ import type { RunnerGroup } from "../runner/runner-group.js";
 const STALL_GRACE_MS = 2_000;
 /** Tasks in flight that a report names. */
 const MAX_DESCRIBED = 100;
+/** Of an id that the server gave a task. */
+const MAX_ID_CHARACTERS = 500;
 
 export interface StallWatchOptions {
   readonly config: Pick<HandlerConfig, "watchdog" | "stallReportFile">;
@@ -104,7 +107,7 @@ export class StallWatch {
 
   #describeTasks(): string[] {
     const tasks = this.#options.group.heldTasks(MAX_DESCRIBED);
-    return tasks.map(({ taskType, taskId, state }) => `${taskType}/${taskId} (${state})`);
+    return tasks.map(({ taskType, taskId, state }) => `${taskType}/${clip(taskId, MAX_ID_CHARACTERS)} (${state})`);
   }
 
   /** The main thread turns, but a loop is stuck: what can be saved is saved before the thread ends the process. */

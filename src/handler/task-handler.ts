@@ -90,7 +90,8 @@ export class TaskHandler {
   async #start(): Promise<void> {
     const identity = { hostname: hostname(), pid: process.pid, random: randomBytes(4).toString("hex") };
     const config = resolveConfig(this.#options, process.env, identity);
-    const log = safeLogger(config.logger ?? (await createDefaultLogger(config.logLevel, config.logFormat)));
+    const { logLevel, logFormat, journal } = config;
+    const log = safeLogger(config.logger ?? (await createDefaultLogger(logLevel, logFormat, journal?.dir)));
     for (const warning of config.warnings) log.warn({}, warning);
     log.info({ serverUrl: config.serverUrl, workers: config.workers.length }, describeHandler(config));
     for (const worker of config.workers) log.info({ taskType: worker.taskDefName }, describeWorker(worker));

@@ -22,6 +22,27 @@ export interface SafeLogger extends Logger {
   child(bindings: object): SafeLogger;
 }
 
+/** By which a logger of ours takes a line that is the only copy of something: see {@link logOnlyCopy}. */
+export const ONLY_COPY = Symbol("onlyCopy");
+
+/** A logger that does more for such a line than for others. */
+interface OnlyCopyLogger {
+  [ONLY_COPY]?(fields: object, message: string): void;
+}
+
+/** What the message of such a line ends with. */
+export const ALL_THAT_IS_LEFT = "this line is all that is left of it";
+
+/**
+ * An error whose line is the only copy of something. The default logger writes it whole, or puts it into a file that the
+ * line names; any other gets it as an error. `message` is completed by what became of it.
+ */
+export function logOnlyCopy(logger: Logger, fields: object, message: string): void {
+  const { [ONLY_COPY]: write } = logger as OnlyCopyLogger;
+  if (write === undefined) ignoreRejection(logger.error(fields, `${message}; ${ALL_THAT_IS_LEFT}`));
+  else write.call(logger, fields, message);
+}
+
 const safe = new WeakSet<object>();
 
 /**
@@ -41,11 +62,18 @@ function wrap(logger: Logger, bindings: object | undefined): SafeLogger {
       // A log line is not worth a task.
     }
   };
-  const wrapped: SafeLogger = {
+  const wrapped: SafeLogger & OnlyCopyLogger = {
     debug: write("debug"),
     info: write("info"),
     warn: write("warn"),
     error: write("error"),
+    [ONLY_COPY](fields, message) {
+      try {
+        logOnlyCopy(logger, bindings === undefined ? fields : merged(bindings, fields), message);
+      } catch {
+        // Whatever a logger does, it harms nobody.
+      }
+    },
     child(more) {
       const all = bindings === undefined ? more : merged(bindings, more);
       const own = childOf(logger, all);

@@ -18,7 +18,7 @@ export type Door = "reported" | "handedBack" | "moot" | "undeliverable";
 
 /** A task that was handed out to this process and has not left it yet. */
 export class InFlightTask {
-  readonly task: Task;
+  #task: Task;
   readonly worker: WorkerConfig;
   /** By the process's clock, ms. */
   readonly receivedAt: number;
@@ -37,9 +37,23 @@ export class InFlightTask {
   interrupt: ((outcome: Outcome, reason: Error) => void) | undefined;
 
   constructor(task: Task, worker: WorkerConfig, receivedAt: number) {
-    this.task = task;
+    this.#task = task;
     this.worker = worker;
     this.receivedAt = receivedAt;
+  }
+
+  /** As it was handed out; once it was {@link shed}, only what names the hand-out. */
+  get task(): Task {
+    return this.#task;
+  }
+
+  /**
+   * What there is to report of it is made: from now on it is only named. Its input, which may be megabytes, is let go,
+   * and so is its function's context; while the server is away, a thousand such tasks may wait.
+   */
+  shed(): void {
+    this.#task = named(this.#task);
+    this.logs = undefined;
   }
 
   /** Under which `workerId` the server shows this hand-out: another's, where that process died and we end its task. */
@@ -61,6 +75,28 @@ export class InFlightTask {
       workflowInstanceId: this.task.workflowInstanceId,
     };
   }
+}
+
+/** As much of a task as is needed to report on it, and to recognise its hand-out. */
+function named(task: Task): Task {
+  const { taskId, workflowInstanceId, taskType, taskDefName, workerId, domain, status } = task;
+  const { pollCount, retryCount, responseTimeoutSeconds } = task;
+  // Spelled out, each task has one: spreading what may be undefined costs a microsecond.
+  const names = {
+    taskId,
+    workflowInstanceId,
+    taskType,
+    taskDefName,
+    workerId,
+    domain,
+    status,
+    pollCount,
+    retryCount,
+    responseTimeoutSeconds,
+    inputData: {},
+    outputData: {},
+  };
+  return names as unknown as Task;
 }
 
 /**

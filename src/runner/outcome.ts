@@ -1,4 +1,5 @@
 import { inspect, types } from "node:util";
+import { clip, clipMiddle } from "../base/clip.js";
 import { isBrandedAs } from "../base/errors.js";
 import { isObject } from "../conductor/reply.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
@@ -38,6 +39,8 @@ export type Outcome =
   | { readonly kind: "moot"; readonly reason: string };
 
 const CANNOT_BE_SERIALISED = "the output cannot be serialised";
+/** Of a reason, for events and log lines; the server keeps less. */
+const MAX_REASON_CHARACTERS = 2_000;
 const MAX_STACK_CHARACTERS = 16_000;
 
 /** The outcome of a function that returned `value`. */
@@ -132,7 +135,7 @@ export function threw(thrown: unknown): Outcome {
       const { message, name } = thrown as { message: unknown; name: unknown };
       const said = [message, name].find((text) => typeof text === "string" && text !== "");
       reason = typeof said === "string" ? said : `the function threw ${describe(thrown)}`;
-      stack = typeof thrown.stack === "string" ? thrown.stack.slice(0, MAX_STACK_CHARACTERS) : undefined;
+      stack = typeof thrown.stack === "string" ? clipMiddle(thrown.stack, MAX_STACK_CHARACTERS) : undefined;
     } else if (isObject(thrown) && typeof thrown.message === "string" && thrown.message !== "") {
       reason = thrown.message;
     } else if (typeof thrown === "string" && thrown !== "") {
@@ -143,6 +146,7 @@ export function threw(thrown: unknown): Outcome {
   } catch {
     reason = "the function threw something that cannot be looked at";
   }
+  reason = clip(reason, MAX_REASON_CHARACTERS);
   return { kind: "failed", terminal, reason, error: thrown, ...(stack === undefined ? {} : { stack }) };
 }
 
@@ -157,7 +161,7 @@ function vanished(value: unknown): Outcome {
 
 /** The reason of a failure for what JSON cannot write. */
 export function unserialisable(error: unknown): string {
-  return `${CANNOT_BE_SERIALISED}: ${threwReason(error)}`;
+  return clip(`${CANNOT_BE_SERIALISED}: ${threwReason(error)}`, MAX_REASON_CHARACTERS);
 }
 
 function threwReason(thrown: unknown): string {
@@ -175,7 +179,7 @@ function describe(value: unknown): string {
 
 function asReason(value: unknown): string | undefined {
   if (value === undefined || value === null || value === "") return undefined;
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return clip(value, MAX_REASON_CHARACTERS);
   return value instanceof Error ? threwReason(value) : describe(value);
 }
 
@@ -198,9 +202,4 @@ function hasCode(value: unknown, code: string): boolean {
 
 function hasName(value: unknown, name: string): boolean {
   return value instanceof Error && value.name === name;
-}
-
-/** At most that many characters; what is missing is marked. */
-export function clip(text: string, maxCharacters: number): string {
-  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1)}…`;
 }

@@ -1,7 +1,8 @@
 import { Buffer } from "node:buffer";
+import { clip } from "../base/clip.js";
 import type { JsonObject, TaskLog, TaskResult } from "../conductor/types.js";
 import type { InFlightTask } from "./in-flight.js";
-import { clip, unserialisable, type Outcome } from "./outcome.js";
+import { unserialisable, type Outcome } from "./outcome.js";
 import { joinLogs } from "./task-log.js";
 
 /** The server keeps 500 characters of a reason. */
@@ -9,11 +10,16 @@ const MAX_REASON_CHARACTERS = 500;
 /** The server's limit for a task's output: beyond it, it ends the task itself and keeps nothing. */
 export const MAX_RESULT_BYTES = 10_240 * 1024;
 
-/** A result as it goes over the wire. */
+/** A result as it goes over the wire. Nothing else is kept of it while it waits: see {@link resultOf}. */
 export interface Parcel {
-  readonly result: TaskResult;
+  readonly status: TaskResult["status"];
   /** As JSON. Bytes, and no text: encoded once, however often it is sent, and their number is known. */
   readonly body: Buffer;
+}
+
+/** What a parcel says. Made anew with each call, for the few who ask: as objects it takes many times as much memory. */
+export function resultOf({ body }: Parcel): TaskResult {
+  return JSON.parse(body.toString()) as TaskResult;
 }
 
 /**
@@ -70,7 +76,7 @@ function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
       `the output is too large: ${body.length} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
     );
   }
-  return { result, body };
+  return { status: result.status, body };
 }
 
 function identity(entry: InFlightTask): { taskId: string; workflowInstanceId: string; workerId: string } {
@@ -86,7 +92,7 @@ export function plainFailure(entry: InFlightTask, reason: string): Parcel {
     reasonForIncompletion: clip(reason, MAX_REASON_CHARACTERS),
     outputData: {},
   };
-  return { result, body: Buffer.from(JSON.stringify(result)) };
+  return { status: result.status, body: Buffer.from(JSON.stringify(result)) };
 }
 
 function toResult(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): TaskResult {

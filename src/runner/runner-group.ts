@@ -8,7 +8,7 @@ import { createRepeatLog } from "../log/repeat-log.js";
 import type { GroupStatus } from "../status.js";
 import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
 import { HandBack } from "./delivery/hand-back.js";
-import { DEFAULT_OUTBOX_LIMITS, type OutboxLimits } from "./delivery/outbox.js";
+import { defaultOutboxLimits, type OutboxLimits } from "./delivery/outbox.js";
 import { Drain, type DrainReport } from "./drain.js";
 import { Executor } from "./execution/executor.js";
 import { Upkeep } from "./execution/upkeep.js";
@@ -87,8 +87,8 @@ export class RunnerGroup {
     this.#reclaim = new Reclaim(shared);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
-    const outboxLimits = options.outboxLimits ?? DEFAULT_OUTBOX_LIMITS;
-    this.#delivery = new Delivery(shared, outboxLimits, this.#deliveryHooks, times, options.journal);
+    const limits = options.outboxLimits ?? defaultOutboxLimits();
+    this.#delivery = new Delivery(shared, limits, this.#deliveryHooks, times, options.journal);
     const parts: RunnerParts = {
       shared,
       upkeep: this.#upkeep,

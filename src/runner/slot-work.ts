@@ -201,7 +201,7 @@ export class SlotWork {
         const parcel = toHandBack(entry, outcome);
         this.#parts.upkeep.end(entry);
         // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
-        if (parcel.result.status === "IN_PROGRESS")
+        if (parcel.status === "IN_PROGRESS")
           await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
         else await this.#parts.delivery.deliver(entry, parcel, false);
         return undefined;

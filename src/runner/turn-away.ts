@@ -1,3 +1,4 @@
+import { clip } from "../base/clip.js";
 import type { WorkerConfig } from "../config/types.js";
 import type { WorkerEvents } from "../events/events.js";
 import type { RunnerStatus } from "../status.js";
@@ -11,6 +12,8 @@ type GivenBack = WorkerEvents["taskHandedBack"]["reason"];
 
 /** A task of somebody else's type is put back for this long, so that it does not come round at once. */
 const NOT_OURS_DELAY_SECONDS = 5;
+/** Of a name that the server gave a task. */
+const MAX_NAME_CHARACTERS = 500;
 /** One that came too late again and again is run all the same: it must not go round for ever. */
 const MAX_LATE_HAND_OUTS = 3;
 
@@ -42,7 +45,7 @@ export class TurnAway {
     const isOther = (name: unknown) => typeof name === "string" && name !== "" && name !== taskDefName;
     if (isOther(task.taskDefName) && isOther(task.taskType)) {
       this.#shared.log.error(
-        { ...entry.ids, taskDefName: task.taskDefName },
+        { ...entry.ids, taskDefName: clip(task.taskDefName, MAX_NAME_CHARACTERS) },
         "the server handed out a task of another type",
       );
       return () => this.giveBack(entry, "notOurs");

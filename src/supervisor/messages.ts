@@ -56,9 +56,12 @@ interface Envelope<T> {
 
 export const wrap = <T extends Order | Report>(message: T): Envelope<T> => ({ ostinato: message });
 
-/** The message of ours in what came over the channel; undefined when it is somebody else's. */
-export function unwrap<T extends Order | Report>(message: unknown): T | undefined {
+/**
+ * The message of ours in what came over the channel, unchecked: see `read-message.ts`. Undefined when it is somebody
+ * else's.
+ */
+export function unwrap(message: unknown): { readonly kind: string } | undefined {
   if (typeof message !== "object" || message === null) return undefined;
-  const inner = (message as Partial<Envelope<T | null>>).ostinato;
-  return typeof inner === "object" && typeof inner?.kind === "string" ? inner : undefined;
+  const inner = (message as Partial<Envelope<{ kind?: unknown } | null>>).ostinato;
+  return typeof inner === "object" && typeof inner?.kind === "string" ? (inner as { kind: string }) : undefined;
 }

@@ -4,6 +4,7 @@ import type { ReceivedTask } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
 import type { TaskStatus } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { logOnlyCopy } from "../../log/logger.js";
 import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
 import { DONE, mayBeLost, meaningOf, type FailureClass, type Meaning } from "../answers/meaning.js";
 import {
@@ -19,7 +20,7 @@ import { backoffMs } from "../gate/backoff.js";
 import type { Permit } from "../gate/server-gate.js";
 import type { Door, InFlightTask } from "../in-flight.js";
 import type { InheritedResult, InheritedSink, ResultKeeper } from "../journal/keeper.js";
-import { plainFailure, type Parcel } from "../parcel.js";
+import { plainFailure, resultOf, type Parcel } from "../parcel.js";
 import type { Shared } from "../shared.js";
 import { askBeside } from "./ask-beside.js";
 import { Chaining } from "./chaining.js";
@@ -114,6 +115,7 @@ export class Delivery implements InheritedSink {
    */
   async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<ReceivedTask | null> {
     entry.state = "delivering";
+    entry.shed();
     const shipment = this.#shipmentOf(entry, parcel, false);
     try {
       if (this.#journal !== undefined) {
@@ -144,7 +146,13 @@ export class Delivery implements InheritedSink {
   #shipmentOf(entry: InFlightTask, parcel: Parcel, isInherited: boolean): Shipment {
     const shipment = createShipment(entry, parcel, this.#shared.clock.now(), isInherited);
     this.#shipments.append(shipment);
+    this.#outbox.counted(parcel.body.length);
     return shipment;
+  }
+
+  #forget(shipment: Shipment): void {
+    shipment.isClosed = true;
+    if (this.#shipments.remove(shipment)) this.#outbox.counted(-shipment.parcel.body.length);
   }
 
   async #deliverNow(shipment: Shipment, chain: boolean): Promise<ReceivedTask | null> {
@@ -294,7 +302,7 @@ export class Delivery implements InheritedSink {
       durationMs: now - shipment.startedAt,
       attemptMs: now - attemptedAt,
       attempts: shipment.attempts,
-      status: parcel.result.status,
+      status: parcel.status,
       resultBytes: parcel.body.length,
     });
   }
@@ -485,7 +493,7 @@ export class Delivery implements InheritedSink {
   /** The task of a result that was always refused is not ours any more: perhaps because one attempt got through. */
   #endedMeanwhile(shipment: Shipment, status: TaskStatus | undefined, why: string): void {
     const { parcel, attemptedAt } = shipment;
-    if (status !== undefined && status === parcel.result.status) this.#onAcknowledged(shipment, parcel, attemptedAt);
+    if (status !== undefined && status === parcel.status) this.#onAcknowledged(shipment, parcel, attemptedAt);
     else this.#moot(shipment, why);
   }
 
@@ -503,13 +511,14 @@ export class Delivery implements InheritedSink {
     shipment.evidence = NO_EVIDENCE;
     shipment.refusedByV2 = undefined;
     shipment.notBefore = this.#shared.clock.now();
-    shipment.parcel = plainFailure(shipment.entry, `the server refused the result: ${why}`);
+    const failure = plainFailure(shipment.entry, `the server refused the result: ${why}`);
+    this.#outbox.counted(failure.body.length - shipment.parcel.body.length);
+    shipment.parcel = failure;
     return true;
   }
 
   #close(shipment: Shipment, door: Door): void {
-    shipment.isClosed = true;
-    this.#shipments.remove(shipment);
+    this.#forget(shipment);
     shipment.kept?.settle();
     this.#shared.table.leave(shipment.entry, door);
   }
@@ -518,8 +527,7 @@ export class Delivery implements InheritedSink {
   #leaveInJournal(shipment: Shipment): boolean {
     const { kept, entry, isClosed, isAcknowledged } = shipment;
     if (isClosed || isAcknowledged || kept?.isOnDisk !== true) return false;
-    shipment.isClosed = true;
-    this.#shipments.remove(shipment);
+    this.#forget(shipment);
     this.#shared.table.leave(entry, "undeliverable");
     return true;
   }
@@ -543,11 +551,8 @@ export class Delivery implements InheritedSink {
 
   #recordUndeliverable({ entry, attempts, parcel, lastError }: Shipment, why: string): void {
     const { log, events } = this.#shared;
-    const { result } = parcel;
-    log.error(
-      { ...entry.ids, attempts, why, result },
-      "a result could not be delivered; this line is all that is left of it",
-    );
+    const result = resultOf(parcel);
+    logOnlyCopy(log, { ...entry.ids, attempts, why, result }, "a result could not be delivered");
     if (!events.taskUndeliverable.isHeard) return;
     events.taskUndeliverable.emit({ ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
   }

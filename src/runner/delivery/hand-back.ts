@@ -1,6 +1,7 @@
 import { parseJson, type Reply } from "../../conductor/reply.js";
 import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
+import { logOnlyCopy } from "../../log/logger.js";
 import { taskTimes } from "../execution/task-times.js";
 import { mayBeLost, meaningOf, type Meaning } from "../answers/meaning.js";
 import { backoffMs } from "../gate/backoff.js";
@@ -102,6 +103,7 @@ export class HandBack {
           resolve();
           this.#onChange();
         });
+      entry.shed();
     });
   }
 
@@ -217,10 +219,9 @@ export class HandBack {
     // What the function left for its next call is a result as well.
     const result =
       options?.reason === undefined ? (parseJson(String(options?.body ?? "")) as TaskResult | undefined) : undefined;
-    log.error(
-      { ...entry.ids, err: error, ...(result === undefined ? {} : { result }) },
-      "a task could not be handed back; the server will time it out",
-    );
+    const message = "a task could not be handed back; the server will time it out";
+    if (result === undefined) log.error({ ...entry.ids, err: error }, message);
+    else logOnlyCopy(log, { ...entry.ids, err: error, result }, message);
     if (events.taskUndeliverable.isHeard) {
       events.taskUndeliverable.emit({ ...entry.ids, attempts: 1, result, error });
     }

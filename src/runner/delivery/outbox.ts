@@ -1,15 +1,22 @@
 import type { Timer } from "../../base/clock.js";
+import { memoryShare } from "../../base/memory-share.js";
 import type { Permit } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
 
 /** Bounds of the outbox; beyond them no runner polls until it has emptied. */
 export interface OutboxLimits {
+  /** Of those that wait. */
   readonly maxResults: number;
+  /** Of all results that there are, those included that are sent for the first time. */
   readonly maxBytes: number;
 }
 
-export const DEFAULT_OUTBOX_LIMITS: OutboxLimits = { maxResults: 1_000, maxBytes: 64 * 1024 * 1024 };
+const MAX_RESULTS = 1_000;
+/** Less where there is little memory. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+export const defaultOutboxLimits = (): OutboxLimits => ({ maxResults: MAX_RESULTS, maxBytes: memoryShare(MAX_BYTES) });
 
 /** Results that are sent again at the same time. */
 const MAX_PARALLEL = 16;
@@ -24,6 +31,7 @@ export class Outbox {
   readonly #onChange: () => void;
   /** In the order of their last attempt. */
   readonly #shipments = new Set<Shipment>();
+  /** Of all results that there are: see {@link counted}. */
   #bytes = 0;
   #sending = 0;
   #timer: Timer;
@@ -49,13 +57,16 @@ export class Outbox {
     return this.#shipments.size + this.#sending;
   }
 
+  /** While none waits, what is sent is under way in the slots of its tasks, and those are its bound. */
   get isFull(): boolean {
-    return this.waiting >= this.#limits.maxResults || this.#bytes >= this.#limits.maxBytes;
+    const { maxResults, maxBytes } = this.#limits;
+    return this.waiting >= maxResults || (this.waiting > 0 && this.#bytes >= maxBytes);
   }
 
   /** Whether to take more of what dead processes left. */
   get hasRoomForInherited(): boolean {
     const { maxResults, maxBytes } = this.#limits;
+    if (this.waiting === 0) return true;
     return this.waiting < maxResults * INHERITED_SHARE && this.#bytes < maxBytes * INHERITED_SHARE;
   }
 
@@ -63,16 +74,19 @@ export class Outbox {
     return this.#shipments.has(shipment);
   }
 
+  /** There are so many more bytes of results, or fewer, wherever they are: on their way for the first time, too. */
+  counted(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
   add(shipment: Shipment): void {
     this.#shipments.add(shipment);
-    this.#bytes += shipment.parcel.body.length;
     this.#pump();
   }
 
   /** Nothing is sent any more. */
   close(): void {
     this.#shipments.clear();
-    this.#bytes = 0;
     this.#shared.clock.clearTimer(this.#timer);
   }
 
@@ -94,7 +108,6 @@ export class Outbox {
         break;
       }
       this.#shipments.delete(shipment);
-      this.#bytes -= shipment.parcel.body.length;
       this.#sending += 1;
       void this.#sendNow(shipment, permit);
     }

@@ -11,6 +11,8 @@ const MAX_LOG_CHARACTERS = 1_000_000;
 /** What `execute` gets. Whatever costs something is made when it is first asked for. */
 export class TaskContextImpl implements TaskContext, TaskLogKeeper {
   readonly #entry: InFlightTask;
+  /** The entry sheds it, and a function that goes on after the end of its task may still ask for it. */
+  readonly #received: Task;
   readonly #clock: Clock;
   readonly #log: Logger;
   #task: Task | undefined;
@@ -24,31 +26,32 @@ export class TaskContextImpl implements TaskContext, TaskLogKeeper {
 
   constructor(entry: InFlightTask, clock: Clock, log: Logger) {
     this.#entry = entry;
+    this.#received = entry.task;
     this.#clock = clock;
     this.#log = log;
   }
 
   /** A copy: we report by the ids of ours, and a function may change whatever it is given. */
   get task(): Task {
-    return (this.#task ??= { ...this.#entry.task });
+    return (this.#task ??= { ...this.#received });
   }
   get taskId(): string {
-    return this.#entry.task.taskId;
+    return this.#received.taskId;
   }
   get workflowInstanceId(): string {
-    return this.#entry.task.workflowInstanceId;
+    return this.#received.workflowInstanceId;
   }
   get taskDefName(): string {
     return this.#entry.worker.taskDefName;
   }
   get referenceTaskName(): string {
-    return this.#entry.task.referenceTaskName;
+    return this.#received.referenceTaskName;
   }
   get retryCount(): number {
-    return this.#entry.task.retryCount;
+    return this.#received.retryCount;
   }
   get pollCount(): number {
-    return this.#entry.task.pollCount;
+    return this.#received.pollCount;
   }
 
   get deadline(): Date {

@@ -186,7 +186,7 @@ function parcelOf(line: Buffer): Parcel | undefined {
   if (decoded?.kind !== "p") return undefined;
   const body = bodyOf(decoded.payload);
   const result = parseJson(body.toString("utf8"));
-  return isObject(result) ? { result: result as unknown as TaskResult, body } : undefined;
+  return isObject(result) ? { status: (result as unknown as TaskResult).status, body } : undefined;
 }
 
 /** As much of the task as a report on it needs. */

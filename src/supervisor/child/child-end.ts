@@ -7,6 +7,7 @@ import type { MetricsRegistry } from "../../metrics/registry.js";
 import type { Predecessor, PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
 import type { TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, MAX_NAMED_TASKS, unwrap, wrap, type MetricJson, type Order, type Report } from "../messages.js";
+import { readOrder } from "../read-message.js";
 import { mergeStatus } from "./merge-status.js";
 import { metricsOf } from "./scrape-registry.js";
 
@@ -54,6 +55,8 @@ class ChildEnd {
   /** Tasks that handlers which have stopped had not ended. */
   #left = 0;
   #isBeatUnderWay = false;
+  /** Something the primary told could not be read, which is said once. */
+  #hasMisunderstood = false;
   /** The dead whose tasks this process was asked to end. */
   readonly #predecessors: Predecessor[] = [];
 
@@ -63,7 +66,10 @@ class ChildEnd {
     // A handler holds its process while it runs; when none does, the channel must not.
     process.channel?.unref();
     process.on("message", (message: unknown) => {
-      const order = unwrap<Order>(message);
+      const given = unwrap(message);
+      if (given === undefined) return;
+      const { message: order, problem } = readOrder(given);
+      if (problem !== undefined) this.#misunderstood(problem);
       if (order !== undefined) this.#obey(order);
     });
     worker.on("disconnect", () => {
@@ -119,6 +125,15 @@ class ChildEnd {
         void this.#takeOver(order.predecessor);
         return;
     }
+  }
+
+  /** The primary may be of another version. */
+  #misunderstood(problem: string): void {
+    if (this.#hasMisunderstood) return;
+    this.#hasMisunderstood = true;
+    const text =
+      "the supervisor tells what this process does not understand; do both have the same version of ostinato?";
+    this.#latest.log.warn({ problem }, text);
   }
 
   #drain(drainTimeoutMs: number): void {

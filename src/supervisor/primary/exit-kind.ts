@@ -1,3 +1,4 @@
+import { clip } from "../../base/clip.js";
 import { STALL_EXIT_CODE, type StallReport } from "../../liveness/stall-report.js";
 
 /** Why a process ended. */
@@ -51,6 +52,9 @@ export interface ExitFacts {
   /** The last of what it wrote to stderr. */
   readonly stderrTail: string;
 }
+
+/** Of an error in the line about an end, which is also the reason with which its tasks fail. */
+const MAX_ERROR_CHARACTERS = 500;
 
 const OUT_OF_MEMORY = /FATAL ERROR: .*(?:heap out of memory|Heap limit|heap limit|process out of memory)/;
 /** How V8 ends a process whose heap is full: abort(), or a trap where it is built to. */
@@ -130,5 +134,6 @@ function topFrame(stack: string | undefined): string | undefined {
 /** The error that Node printed when nobody caught it. */
 function lastError(stderrTail: string): string | undefined {
   const lines = stderrTail.split("\n").map((line) => line.trim());
-  return lines.findLast((line) => /^(?:Uncaught )?[\w$.]*(?:Error|Exception)\b/.test(line));
+  const error = lines.findLast((line) => /^(?:Uncaught )?[\w$.]*(?:Error|Exception)\b/.test(line));
+  return error === undefined ? undefined : clip(error, MAX_ERROR_CHARACTERS);
 }

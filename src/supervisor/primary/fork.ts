@@ -1,13 +1,15 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Readable } from "node:stream";
+import { clip } from "../../base/clip.js";
 import { loseUnwritableLines } from "../../base/unwritable-output.js";
 import { REPORT_FD_VARIABLE } from "../../liveness/report-fd.js";
 import type { StallReport } from "../../liveness/stall-report.js";
-import { REPORT_FD, SUPERVISED_VARIABLE, unwrap, wrap, type Order, type Report } from "../messages.js";
+import { REPORT_FD, SUPERVISED_VARIABLE, unwrap, wrap, type Order } from "../messages.js";
 
 /** What a child process tells. */
 export interface ChildEvents {
-  onReport(report: Report): void;
+  /** A message of ours came from it, unchecked. */
+  onReport(report: unknown): void;
   /** The watchdog's thread is about to end the process. */
   onStall(report: StallReport): void;
   /** Somebody holds the process at a breakpoint; told again while that lasts. */
@@ -38,6 +40,9 @@ const STDERR_TAIL_CHARACTERS = 8_192;
 /** What is kept of the children's stderr for a reader of ours that does not read, in bytes; beyond it is dropped. */
 const MAX_STDERR_WAITING = 1024 * 1024;
 const MAX_REPORT_CHARACTERS = 256 * 1024;
+/** Of one text in it, and entries of one list. */
+const MAX_TEXT_CHARACTERS = 16_000;
+const MAX_TEXTS = 1_000;
 /** How long pipes may stay open after the exit, because a grandchild holds them, in ms. */
 const PIPE_GRACE_MS = 250;
 
@@ -79,7 +84,7 @@ function watch(worker: Worker, events: ChildEvents): Child {
   const reports = pipes?.[REPORT_FD] as Readable | null | undefined;
   if (reports) readStallReports(reports, events);
   worker.on("message", (message: unknown) => {
-    const report = unwrap<Report>(message);
+    const report = unwrap(message);
     if (report !== undefined) events.onReport(report);
   });
 
@@ -140,17 +145,19 @@ export function parseStallReport(line: string): StallReport | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const given = value as Partial<Record<keyof StallReport, unknown>>;
   const texts = (list: unknown) =>
-    Array.isArray(list) ? list.filter((entry): entry is string => typeof entry === "string") : [];
-  const number = (entry: unknown) => (typeof entry === "number" ? entry : 0);
+    (Array.isArray(list) ? list.slice(0, MAX_TEXTS) : [])
+      .filter((entry): entry is string => typeof entry === "string")
+      .map((entry) => clip(entry, MAX_TEXT_CHARACTERS));
+  const number = (entry: unknown) => (Number.isFinite(entry) ? (entry as number) : 0);
   const text = <K extends string>(key: K, entry: unknown) =>
-    (typeof entry === "string" ? { [key]: entry } : {}) as Partial<Record<K, string>>;
+    (typeof entry === "string" ? { [key]: clip(entry, MAX_TEXT_CHARACTERS) } : {}) as Partial<Record<K, string>>;
   if (given.reason !== "loop" && given.reason !== "request") return undefined;
   const threads = ["turning", "busy", "native", "unknown"] as const;
   return {
     reason: given.reason,
     stuck: texts(given.stuck),
     stalledMs: number(given.stalledMs),
-    phase: typeof given.phase === "string" ? given.phase : "unknown",
+    phase: typeof given.phase === "string" ? clip(given.phase, MAX_TEXT_CHARACTERS) : "unknown",
     mainThread: threads.find((state) => state === given.mainThread) ?? "unknown",
     inFlight: texts(given.inFlight),
     eventLoopDelayMs: number(given.eventLoopDelayMs),
@@ -164,5 +171,5 @@ export function parseStallReport(line: string): StallReport | undefined {
 function isCpuShare(given: unknown): given is NonNullable<StallReport["cpu"]> {
   if (typeof given !== "object" || given === null) return false;
   const { ofMs, ranMs, waitedMs } = given as Record<string, unknown>;
-  return [ofMs, ranMs, waitedMs].every((value) => typeof value === "number");
+  return [ofMs, ranMs, waitedMs].every((value) => Number.isFinite(value));
 }

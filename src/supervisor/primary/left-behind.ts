@@ -1,7 +1,5 @@
-import type { InFlightState } from "../../runner/in-flight.js";
 import type { PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
-
-const STATES: readonly InFlightState[] = ["received", "running", "delivering", "waiting", "handingBack"];
+import { IN_FLIGHT_STATES } from "../read-message.js";
 
 /**
  * What a process had in its hands when it died: what its last beat told, corrected by what its watchdog told at the end.
@@ -16,7 +14,7 @@ export function leftBehind(
   const tasks = new Map(told.map((task) => [task.taskId, task]));
   for (const line of described) {
     const [, taskType, taskId, stateText] = /^(.+)\/([^/\s]+) \((\w+)\)$/.exec(line) ?? [];
-    const state = STATES.find((known) => known === stateText);
+    const state = IN_FLIGHT_STATES.find((known) => known === stateText);
     if (taskType === undefined || taskId === undefined || state === undefined) continue;
     const known = tasks.get(taskId);
     if (known !== undefined) {

@@ -16,6 +16,8 @@ interface MergedFamily {
 
 /** The label by which the series of the processes are told apart: 0 to N−1, kept over a restart. */
 const PROCESS_LABEL = "process";
+/** Of all processes together: names are kept for as long as the supervisor runs. */
+export const MAX_FAMILIES = 10_000;
 
 /**
  * The metrics of all children as one. A counter (and what a histogram or summary counts) goes on where the process that
@@ -29,15 +31,21 @@ export class MergedMetrics {
   /** The last answer of the process that is there, by place. */
   readonly #last = new Map<number, Samples>();
 
-  /** What the process in `place` has answered. */
-  collect(place: number, metrics: readonly MetricJson[]): void {
+  /** What the process in `place` has answered. False: there were too many names already, and new ones were left out. */
+  collect(place: number, metrics: readonly MetricJson[]): boolean {
     // What it counted and could not tell this time (a metric of the user's that throws) is not gone.
     const samples: Samples = new Map(this.#counted(place));
+    let tookAll = true;
     for (const { name, help, type, values } of metrics) {
+      if (this.#families.size >= MAX_FAMILIES && !this.#families.has(name)) {
+        tookAll = false;
+        continue;
+      }
       this.#families.set(name, { help, type });
       samples.set(name, new Map(values.map((value) => entryOf(name, value))));
     }
     this.#last.set(place, samples);
+    return tookAll;
   }
 
   #counted(place: number): [string, Map<string, NamedSample>][] {

@@ -6,6 +6,7 @@ import type { Logger } from "../../log/logger.js";
 import type { Predecessor, PollerIdentity } from "../../runner/recovery/held-task.js";
 import { isOverburdened, type TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, type MetricJson, type Report } from "../messages.js";
+import { readReport } from "../read-message.js";
 import { describeExit, exitKindOf, type ExitFacts, type ExitKind } from "./exit-kind.js";
 import type { Child, ForkChild } from "./fork.js";
 import { leftBehind } from "./left-behind.js";
@@ -246,12 +247,10 @@ export class ProcessPlace {
     this.#silence = new TickAge(BEAT_MS);
     this.#silentMs = 0;
     const child = fork(place, {
-      onReport: (report) => {
-        try {
-          this.#hear(now, report);
-        } catch (error) {
-          this.#misunderstood(now, error);
-        }
+      onReport: (given) => {
+        const { message, problem } = readReport(given);
+        if (problem !== undefined) this.#misunderstood(now, problem);
+        if (message !== undefined) this.#hear(now, message);
       },
       onStall: (report) => {
         now.report = report;
@@ -298,7 +297,7 @@ export class ProcessPlace {
         return;
       case "beat": {
         const { isLive } = judgeLiveness(report.status, now.stallMs ?? Infinity);
-        now.beat = { ...report, tasks: [...report.tasks] };
+        now.beat = report;
         if (isLive) now.liveBeat = now.beat;
         this.#options.onBeat();
         if (isOverburdened(report.status)) this.#options.onOverburdened();
@@ -326,20 +325,20 @@ export class ProcessPlace {
     }
   }
 
-  /** A script may bring a copy of another version, or be replaced by a later one; that must not end the supervisor. */
-  #misunderstood(now: Occupant, error: unknown): void {
+  /** A script may bring a copy of another version, or send what it likes; that must not end the supervisor. */
+  #misunderstood(now: Occupant, problem: string): void {
     if (now.isMisunderstood) return;
     now.isMisunderstood = true;
     const { log, place } = this.#options;
     const text =
       "a worker process tells what its supervisor does not understand; do both have the same version of ostinato?";
-    log.warn({ process: place, childPid: now.child.pid, err: error }, text);
+    log.warn({ process: place, childPid: now.child.pid, problem }, text);
   }
 
   #becomesReady(now: Occupant, { stallMs, pollers }: Extract<Report, { kind: "ready" }>): void {
     const { clock, drainTimeoutMs, onReady } = this.#options;
     now.stallMs = stallMs;
-    now.pollers = [...pollers];
+    now.pollers = pollers;
     now.stoppedItself = false;
     now.endedClean = false;
     if (now.readyAt !== undefined) return;

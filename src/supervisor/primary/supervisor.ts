@@ -1,9 +1,9 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { SafeLogger } from "../../log/logger.js";
-import { BEAT_MS } from "../messages.js";
+import { BEAT_MS, type MetricJson } from "../messages.js";
 import { EXIT_KINDS, type ExitKind } from "./exit-kind.js";
 import type { ForkChild } from "./fork.js";
-import { MergedMetrics } from "./merged-metrics.js";
+import { MAX_FAMILIES, MergedMetrics } from "./merged-metrics.js";
 import { ownMetrics } from "./own-metrics.js";
 import { ProcessPlace, type ExitRecord, type PlaceStatus } from "./process-place.js";
 import { endsInARow, restartDelayMs, shouldGiveUp, type RestartLimits } from "./restart-policy.js";
@@ -62,6 +62,8 @@ export class Supervisor {
   #isStopping = false;
   #hasEnded = false;
   #failure: string | undefined;
+  /** Which is said once. */
+  #hasTooManyMetrics = false;
   #hadToKill = false;
   #everReady = false;
   #failedStarts = 0;
@@ -100,7 +102,7 @@ export class Supervisor {
             this.#recycle(place);
           },
           onLastMetrics: (metrics) => {
-            this.#metrics.collect(place, metrics);
+            this.#collect(place, metrics);
           },
         }),
     );
@@ -163,10 +165,16 @@ export class Supervisor {
       if (answer === undefined) return;
       live.add(number);
       // At once: while another one lets us wait, this process may end, and what it counted would count twice.
-      this.#metrics.collect(number, answer);
+      this.#collect(number, answer);
     });
     await Promise.all(asking);
     return this.#metrics.render(live, ownMetrics(this.status.processes, this.#restarts));
+  }
+
+  #collect(place: number, metrics: readonly MetricJson[]): void {
+    if (this.#metrics.collect(place, metrics) || this.#hasTooManyMetrics) return;
+    this.#hasTooManyMetrics = true;
+    this.#options.log.warn({ process: place, limit: MAX_FAMILIES }, "too many names of metrics; new ones are left out");
   }
 
   #tick(before: number): void {

@@ -1,3 +1,4 @@
+import { GUARDS_OF_BOUNDS } from "./guards-of-bounds.js";
 import { GUARDS_OF_STRANGERS } from "./guards-of-strangers.js";
 import { GUARDS_OF_USERS } from "./guards-of-users.js";
 
@@ -327,5 +328,6 @@ export const GUARDS: readonly Guard[] = [
     broken: "",
   },
   ...GUARDS_OF_USERS,
+  ...GUARDS_OF_BOUNDS,
   ...GUARDS_OF_STRANGERS,
 ];

@@ -8,8 +8,8 @@ import { LONG_POLL_MS, REQUEST_TIMEOUT_MS, type Input } from "./world.js";
 
 /**
  * A worker process whose functions do what their input's `mode` says: nothing (default), `block` (computes for `data`
- * ms), `tellsTime` (by the wall clock) and, at the first attempt only, `slow` (takes `data` ms), `fails`, `rejects`,
- * `throwsLater` and `wedges`.
+ * ms), `tellsTime` (by the wall clock) and, at the first attempt only, `slow` (takes `data` ms), `large` (returns `data`
+ * characters), `secret` (the same, and a secret), `fails`, `rejects`, `throwsLater` and `wedges`.
  */
 export interface MisbehavingSettings extends WorkerProcessSettings {
   /** A second task type. */
@@ -47,6 +47,8 @@ async function execute({ mode, data, n }: Input, { retryCount }: TaskContext) {
   if (mode === "block") compute(Number(data));
   if (mode === "tellsTime") return { wallMs: Date.now() };
   if (retryCount > 0) return done;
+  if (mode === "large") return { ...done, precious: "x".repeat(Number(data)) };
+  if (mode === "secret") return { ...done, precious: "x".repeat(Number(data)), token: "hush" };
   if (mode === "fails") throw new Error("as it was told");
   if (mode === "rejects") {
     void Promise.reject(new Error("nobody catches this"));

@@ -45,7 +45,7 @@ export function parcelOf(taskId: string, output: Record<string, unknown> = {}): 
     status: "COMPLETED" as const,
     outputData: output,
   };
-  return { result, body: Buffer.from(JSON.stringify(result)) };
+  return { status: result.status, body: Buffer.from(JSON.stringify(result)) };
 }
 
 export const keep = (journal: Journal, taskId: string, output: Record<string, unknown> = {}) =>

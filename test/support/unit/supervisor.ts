@@ -1,5 +1,5 @@
 import { safeLogger } from "../../../src/log/logger.js";
-import type { TaskHandlerStatus } from "../../../src/status.js";
+import type { RunnerStatus, TaskHandlerStatus } from "../../../src/status.js";
 import type { Order, Report } from "../../../src/supervisor/messages.js";
 import type { Child, ChildEvents, ForkChild } from "../../../src/supervisor/primary/fork.js";
 import { DEFAULT_RESTART_LIMITS } from "../../../src/supervisor/primary/restart-policy.js";
@@ -15,6 +15,19 @@ export const STATUS: TaskHandlerStatus = {
   abandoned: 0,
   outboxFull: false,
   serverReachable: true,
+};
+
+/** A runner as a beat tells of it. */
+export const RUNNER: RunnerStatus = {
+  taskType: "t",
+  domain: undefined,
+  state: "polling",
+  phase: "polling",
+  concurrency: 1,
+  running: 0,
+  lastBeatAgoMs: 0,
+  lastPollAgoMs: undefined,
+  pollsFailing: undefined,
 };
 
 /** A child that does what the test says. */

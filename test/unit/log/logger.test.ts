@@ -5,7 +5,7 @@ import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, test, vi } from "vitest";
-import { safeLogger, type Logger } from "../../../src/log/logger.js";
+import { logOnlyCopy, safeLogger, type Logger } from "../../../src/log/logger.js";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
@@ -154,6 +154,32 @@ describe("safeLogger", () => {
     expect(safeLogger(logger)).toBe(logger);
     const child = logger.child({});
     expect(safeLogger(child)).toBe(child);
+  });
+});
+
+describe("a line that is the only copy of something", () => {
+  const LINE = ["error", { b: 2, result: { a: 1 } }, "gone; this line is all that is left of it"];
+
+  test("is an error of any logger, and says what it is", () => {
+    const own = recorder();
+    logOnlyCopy(own, { b: 2, result: { a: 1 } }, "gone");
+    logOnlyCopy(safeLogger(own), { b: 2, result: { a: 1 } }, "gone");
+    logOnlyCopy(safeLogger(own).child({ b: 2 }), { result: { a: 1 } }, "gone");
+    expect(own.lines).toEqual([LINE, LINE, LINE]);
+  });
+
+  test("harms nobody when the logger throws or rejects", async () => {
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    const throws = () => {
+      throw new Error("x");
+    };
+    const rejects = (): unknown => Promise.reject(new Error("x"));
+    for (const error of [throws, rejects]) logOnlyCopy(safeLogger({ ...recorder(), error }), {}, "gone");
+    await nextTurn();
+    await nextTurn();
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 });
 

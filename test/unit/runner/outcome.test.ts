@@ -14,6 +14,10 @@ function resultOf(outcome: Outcome, entry = entryOf()) {
   return parse(toParcel(entry, outcome).body);
 }
 
+const throws = (message: string) => () => {
+  throw new Error(message);
+};
+
 class Point {
   readonly x: number;
   constructor(x: number) {
@@ -251,16 +255,49 @@ describe("the outcome of a task", () => {
     });
   });
 
+  describe("a reason of megabytes", () => {
+    const LONG = "😀".repeat(2_000_000);
+    const renamed = Object.assign(new Error(""), { name: LONG });
+    const failedReport = { status: "FAILED", reasonForIncompletion: LONG };
+
+    test.each([
+      ["a message", threw(new Error(LONG))],
+      ["a name", threw(renamed)],
+      ["a text", threw(LONG)],
+      ["an object's message", threw({ message: LONG })],
+      ["a result's own", returnedTaskResult(failedReport)],
+      ["a result's own error", returnedTaskResult({ status: "FAILED", reasonForIncompletion: new Error(LONG) })],
+      ["what cannot be serialised", returned({ toJSON: throws(LONG) })],
+    ])("(%s) is cut where it is made, with a mark and no half of a character", (_, outcome) => {
+      const { reason, stack } = outcome as { reason: string; stack?: string };
+      expect(reason.length).toBeLessThanOrEqual(2_000);
+      expect(reason).toMatch(/😀…$/u);
+      expect(stack?.length ?? 0).toBeLessThanOrEqual(16_000);
+    });
+
+    test("leaves the frames of the stack", () => {
+      const { stack } = threw(new Error(LONG)) as { stack: string };
+      expect(stack).toMatch(/^Error: 😀+…/u);
+      expect(stack).toMatch(/\n +at .*outcome\.test\.ts/);
+    });
+
+    test("is of at most 500 characters for the server", () => {
+      const { reasonForIncompletion } = resultOf(threw(new Error(LONG)));
+      expect(reasonForIncompletion?.length).toBeLessThanOrEqual(500);
+      expect(reasonForIncompletion).toMatch(/^(😀)+…$/u);
+    });
+  });
+
   test("a result names the task, the workflow and who we are", () => {
     const entry = entryOf({}, { workerId: "me" });
     const ids = { taskId: "id-1", workflowInstanceId: "wf-1", workerId: "me" };
     expect(resultOf(returned({}), entry)).toMatchObject(ids);
-    expect(plainFailure(entry, "x".repeat(900)).result).toMatchObject({
+    expect(parse(plainFailure(entry, "x".repeat(900)).body)).toMatchObject({
       ...ids,
       status: "FAILED_WITH_TERMINAL_ERROR",
       outputData: {},
     });
-    expect(plainFailure(entry, "x".repeat(900)).result.reasonForIncompletion).toHaveLength(500);
+    expect(parse(plainFailure(entry, "x".repeat(900)).body).reasonForIncompletion).toHaveLength(500);
   });
 
   describe("what goes back to the queue", () => {
@@ -286,7 +323,7 @@ describe("the outcome of a task", () => {
     });
 
     test("is a terminal failure instead where it cannot be serialised", () => {
-      const { status } = toHandBack(entryOf(), { callbackAfterSeconds: 0, output: { n: 1n } }).result;
+      const { status } = toHandBack(entryOf(), { callbackAfterSeconds: 0, output: { n: 1n } });
       expect(status).toBe("FAILED_WITH_TERMINAL_ERROR");
     });
   });

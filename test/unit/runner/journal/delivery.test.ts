@@ -5,7 +5,7 @@ import type { Reply } from "../../../../src/conductor/reply.js";
 import type { Task } from "../../../../src/conductor/types.js";
 import type { InFlightTask } from "../../../../src/runner/in-flight.js";
 import type { KeptResult, InheritedResult, InheritedSink } from "../../../../src/runner/journal/keeper.js";
-import type { Parcel } from "../../../../src/runner/parcel.js";
+import { resultOf, type Parcel } from "../../../../src/runner/parcel.js";
 import { makeTask } from "../../../support/servers/conductor-stub.js";
 import {
   headerOf,
@@ -39,7 +39,8 @@ class MemoryJournal {
     this.left = left;
   }
 
-  keep(_entry: InFlightTask, { result }: Parcel): KeptResult {
+  keep(_entry: InFlightTask, parcel: Parcel): KeptResult {
+    const result = resultOf(parcel);
     this.story.push(`keep ${result.taskId} ${result.status}`);
     return this.kept(result.taskId);
   }

@@ -3,7 +3,7 @@ import { safeLogger } from "../../../../src/log/logger.js";
 import type { HeldTask } from "../../../../src/runner/recovery/held-task.js";
 import { judgeLive, judgeReady } from "../../../../src/supervisor/primary/health.js";
 import { silentLogger } from "../../../support/log/loggers.js";
-import { createSupervision } from "../../../support/unit/supervisor.js";
+import { createSupervision, RUNNER } from "../../../support/unit/supervisor.js";
 
 const held = (taskId: string, state: HeldTask["state"] = "running"): HeldTask => ({
   taskId,
@@ -86,6 +86,28 @@ describe("the supervisor", () => {
     expect(children).toHaveLength(2);
   });
 
+  test("names of metrics are bounded, however many a child invents, and it is said once", async () => {
+    const warn = vi.fn();
+    const { clock, child, supervisor } = createSupervision({ log: safeLogger({ ...silentLogger, warn }) });
+    child().ready("off");
+    for (let i = 0; i < 5; i += 1) {
+      const values = [{ value: i, labels: {} }];
+      const names = Array.from({ length: 4_000 }, (_, n) => `m${i}_${n}`);
+      const metrics = names.map((name) => ({ name, help: "", type: "counter", values }));
+      child().tell({
+        kind: "stopped",
+        leftInFlight: 0,
+        metrics: [...metrics, { name: "same", help: "", type: "counter", values }],
+      });
+    }
+    const page = supervisor.metrics();
+    await clock.advanceAsync(1_500);
+    const lines = (await page).split("\n");
+    expect(lines.filter((line) => /^m\d/.test(line))).toHaveLength(9_999);
+    expect(lines).toContain('same{process="0"} 4');
+    expect(warn.mock.calls.filter(([, text]) => String(text).includes("too many names"))).toHaveLength(1);
+  });
+
   describe("silence", () => {
     test("a child that does not beat for its stall timeout and five seconds is killed", () => {
       const { clock, children, child, supervisor } = createSupervision();
@@ -111,7 +133,7 @@ describe("the supervisor", () => {
     test("beats of a process whose loops do not iterate do not count", () => {
       const { clock, children, child } = createSupervision();
       child().ready(10_000);
-      const stuck = { state: "polling", phase: "polling", taskType: "t", lastBeatAgoMs: 20_000 } as never;
+      const stuck = { ...RUNNER, lastBeatAgoMs: 20_000 };
       for (let i = 0; i < 16; i += 1) {
         clock.advance(1_000);
         child().beat([], { runners: [stuck] });
@@ -378,8 +400,8 @@ describe("the supervisor", () => {
       const warn = vi.fn();
       const log = safeLogger({ ...silentLogger, warn });
       const { clock, children, child, supervisor } = createSupervision({ processes: 2, log });
-      const runner = (lastPollAgoMs?: number) => ({ state: "polling", taskType: "t", lastBeatAgoMs: 0, lastPollAgoMs });
-      const unanswered = { runners: [runner() as never] };
+      const runner = (lastPollAgoMs?: number) => ({ ...RUNNER, lastPollAgoMs });
+      const unanswered = { runners: [runner()] };
       child(0).ready();
       child(1).ready();
       const rolled = supervisor.roll();
@@ -393,7 +415,7 @@ describe("the supervisor", () => {
       expect(warn.mock.calls.filter(([, text]) => String(text).includes("the roll waits"))).toHaveLength(1);
       expect(children).toHaveLength(3);
       expect(child(1).orders.map(({ kind }) => kind)).not.toContain("drain");
-      child(0).beat([], { runners: [runner(0) as never] });
+      child(0).beat([], { runners: [runner(0)] });
       child(1).drained();
       child(1).ready(10_000, unanswered);
       await rolled;
@@ -425,8 +447,7 @@ describe("the supervisor", () => {
 
   test("a process that functions hold which do not end is replaced, unless another one is missing", () => {
     const { children, child, states } = createSupervision({ processes: 2 });
-    const runner = (concurrency: number) =>
-      ({ state: "polling", taskType: "t", lastBeatAgoMs: 0, concurrency }) as never;
+    const runner = (concurrency: number) => ({ ...RUNNER, concurrency });
     child(0).ready("off");
     const burdened = { abandoned: 6, runners: [runner(2), runner(3)] };
     child(0).beat([], burdened);
