@@ -279,8 +279,8 @@ export const GUARDS: readonly Guard[] = [
     shape: "504 to a poll",
     test: UPDATES,
     file: "runner/answers/meaning.ts",
-    code: "return status >= 500 && serverMessage === undefined;",
-    broken: "return false;",
+    code: ` || (reply.kind === "refused" && reply.error.serverMessage === undefined);`,
+    broken: ";",
   },
   {
     name: "A refused result becomes a failure that says why",

@@ -22,7 +22,7 @@ import { startProcessWorld } from "../../support/faults/process-world.js";
 import { startGateway } from "../../support/servers/gateway.js";
 import { waitFor } from "../../support/time/wait-for.js";
 
-const group = "Process";
+const group = "Bounds";
 const skip = process.platform === "linux" ? undefined : "it needs a FIFO of Linux, and paths of descriptors";
 
 function temporaryFolder(run: FaultRun): string {
@@ -135,7 +135,7 @@ describe.concurrent("what is left of results that are given up", () => {
   fault(
     {
       number: 57,
-      group: "Server",
+      group: "Bounds",
       name: "results of megabytes are refused for good",
       boundMs: 3_000,
       guard: "the line that is all that is left of a result is written whole",

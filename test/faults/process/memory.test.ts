@@ -20,7 +20,7 @@ describe("a process with little memory", () => {
   fault(
     {
       number: 55,
-      group: "Process",
+      group: "Bounds",
       name: "results that wait, of tasks with large inputs",
       boundMs: 6_000,
       guard: "a task whose result waits keeps nothing of its input",

@@ -9,7 +9,7 @@ describe("the channel between a supervisor and its process", () => {
   fault(
     {
       number: 59,
-      group: "Process",
+      group: "Bounds",
       name: "a process sends its supervisor nonsense",
       boundMs: 2_000,
       guard: "messages are checked where they arrive",

@@ -40,7 +40,7 @@ describe.concurrent("reasons of megabytes", () => {
   fault(
     {
       number: 58,
-      group: "User code",
+      group: "Bounds",
       name: "a reason of megabytes",
       variant: "a function's",
       boundMs: 2_000,
@@ -68,7 +68,7 @@ describe.concurrent("reasons of megabytes", () => {
   fault(
     {
       number: 58,
-      group: "User code",
+      group: "Bounds",
       name: "a reason of megabytes",
       variant: "the server's",
       boundMs: 2_000,

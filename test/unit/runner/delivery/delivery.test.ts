@@ -229,7 +229,7 @@ describe("delivery", () => {
         expect(world.group.status).toMatchObject({ inFlight: 0, resultsWaiting: 0 });
       });
 
-      test.each([...STRANGERS, ...OTHERS])(
+      test.each([...STRANGERS.slice(0, 3), ...OTHERS])(
         "(%s), a thousand times over: the others do not wait",
         async (_name, reply) => {
           const bad = (body: string | Buffer) =>
