@@ -12,6 +12,8 @@ export function failureVerdict(reply: Exclude<Reply<unknown>, { kind: "answered"
   if (error.code === "DEADLINE_EXCEEDED") return "silent";
   if (error.code === "MALFORMED_RESPONSE") return "overloaded";
   if (error.code === "INVALID_REQUEST" || error.code === "CLOSED") return "neutral";
+  // Somebody answers, and at length: we have asked for too much.
+  if (error.code === "RESPONSE_TOO_LARGE") return "neutral";
   return "unreachable";
 }
 
