@@ -192,20 +192,12 @@ export class SlotWork {
         return undefined;
       case "handBack":
         this.#parts.upkeep.end(entry);
-        await this.#parts.handBack.send(entry, {
-          reason: "stopping",
-          body: toHandBack(entry, { callbackAfterSeconds: 0 }).body,
-        });
+        await this.#turnAway.send(entry, toHandBack(entry, { callbackAfterSeconds: 0 }), "stopping");
         return undefined;
-      case "inProgress": {
-        const parcel = toHandBack(entry, outcome);
+      case "inProgress":
         this.#parts.upkeep.end(entry);
-        // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
-        if (parcel.result.status === "IN_PROGRESS")
-          await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
-        else await this.#parts.delivery.deliver(entry, parcel, false);
+        await this.#turnAway.send(entry, toHandBack(entry, outcome), undefined);
         return undefined;
-      }
       case "completed":
       case "failed":
         break;
