@@ -1,6 +1,7 @@
 import type { RepeatLog } from "../log/repeat-log.js";
 import type { Delivery } from "./delivery/delivery.js";
 import type { HandBack } from "./delivery/hand-back.js";
+import type { EndedHandOuts } from "./ended-hand-outs.js";
 import type { Executor } from "./execution/executor.js";
 import type { Upkeep } from "./execution/upkeep.js";
 import type { PollCoordinator } from "./polling/poll-coordinator.js";
@@ -15,6 +16,7 @@ export interface RunnerParts {
   readonly delivery: Delivery;
   readonly handBack: HandBack;
   readonly upkeep: Upkeep;
+  readonly ended: EndedHandOuts;
   readonly reclaim: Reclaim;
   readonly coordinator: PollCoordinator;
   /** Tells the runners of these task types that one of their tasks may just have been scheduled. */

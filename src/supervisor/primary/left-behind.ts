@@ -1,5 +1,6 @@
 import type { InFlightState } from "../../runner/in-flight.js";
-import type { PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
+import type { PollerIdentity } from "../../runner/poller-identity.js";
+import type { HeldTask } from "../../runner/recovery/held-task.js";
 
 const STATES: readonly InFlightState[] = ["received", "running", "delivering", "waiting", "handingBack"];
 

@@ -77,17 +77,17 @@ describe("adopting journals", () => {
       expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true }]);
     });
 
-    test("is removed when the last result has left, and not before", () => {
+    test("is removed when the last result has left, and not before", async () => {
       const dir = folderWith(journalBytes(headerOf(), 2));
       const { sink, journal } = adopt(dir);
       const neighbour = new Journal({ dir, fsync: false, workerIds: ["n"], clock: systemClock, log: silentLogger });
-      const seen = () => [journal, neighbour].map((each) => [...each.finishedElsewhere()]);
-      expect(seen()).toEqual([
+      const seen = () => Promise.all([journal, neighbour].map(async (each) => [...(await each.finishedElsewhere())]));
+      expect(await seen()).toEqual([
         ["task-1 1", "task-2 1"],
         ["task-1 1", "task-2 1"],
       ]);
       sink.taken[0]!.kept.settle();
-      expect(seen()).toEqual([["task-2 1"], ["task-2 1"]]);
+      expect(await seen()).toEqual([["task-2 1"], ["task-2 1"]]);
       neighbour.close();
       const claimed = names(dir).find((name) => name.endsWith(".claimed"))!;
       expect(liveTasks(readFileSync(path.join(dir, claimed)))).toEqual(["task-2"]);

@@ -49,8 +49,8 @@ class MemoryJournal {
     return { isOnDisk, synced, settle: () => this.story.push(`settle ${taskId}`) };
   }
 
-  finishedElsewhere(): ReadonlySet<string> {
-    return new Set();
+  finishedElsewhere(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set());
   }
 
   adoptInto(sink: InheritedSink): void {

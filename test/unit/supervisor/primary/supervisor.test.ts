@@ -499,6 +499,18 @@ describe("the supervisor", () => {
       expect(order.predecessor.reason).toMatch(/^wedged/);
     });
 
+    test("and still searched for when it had drained in order is told as well, and nothing else", () => {
+      const { child } = createSupervision();
+      child().ready();
+      child().beat([held("a")]);
+      const owed = [{ taskType: "t", domain: undefined, workerId: "w100", isUnique: true, leftNothing: true }];
+      child().tell({ kind: "stopping" });
+      child().tell({ kind: "stopped", leftInFlight: 0, metrics: [], owed });
+      child().exit(0);
+      child().ready();
+      expect(reclaims(child().orders)).toMatchObject([{ predecessor: { tasks: [], pollers: owed } }]);
+    });
+
     test("is nothing after a drain that left nothing", () => {
       const { child } = createSupervision();
       child().ready();
