@@ -20,6 +20,7 @@ import { RunnerGroup } from "../runner/runner-group.js";
 import type { TaskHandlerStatus } from "../status.js";
 import type { SupervisedHandler } from "../supervisor/child/child-end.js";
 import { isSupervised } from "../supervisor/child/is-supervised.js";
+import { answerBytes } from "./answer-bytes.js";
 import { ProcessEnd, type UncaughtKind } from "./process-end.js";
 import { connectToServer, maxRequestMsOf } from "./server-connection.js";
 import { StallWatch } from "./stall-watch.js";
@@ -87,7 +88,8 @@ export class HandlerLife {
     this.#stallMs = stallTimeoutSeconds > 0 ? stallTimeoutSeconds * 1000 : Infinity;
     const maxRequestMs = maxRequestMsOf(config, this.#stallMs);
     const { wrapTransport } = internals;
-    this.#transport = connectToServer({ config, log, events: topics, maxRequestMs, wrapTransport });
+    const { maxBytes: maxAnswerBytes, wantedPollBytes } = answerBytes();
+    this.#transport = connectToServer({ config, log, events: topics, maxRequestMs, maxAnswerBytes, wrapTransport });
     const board = createHeartbeatBoard(workers.length);
     this.group = new RunnerGroup({
       workers,
@@ -100,6 +102,7 @@ export class HandlerLife {
       requestTimeoutMs,
       maxRequestMs,
       maxHeldPolls,
+      wantedPollBytes,
       followWorkflows,
       journal: this.#journal,
       sliceMs: Math.min(this.#stallMs / 4, MAX_SLICE_MS),

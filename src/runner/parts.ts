@@ -24,6 +24,8 @@ export interface RunnerParts {
   /** Undefined: following is switched off. */
   readonly successors: Successors | undefined;
   readonly repeatLog: RepeatLog;
+  /** What the answer to a poll is meant to have at most, in bytes. */
+  readonly wantedPollBytes: number;
   /** The longest wait of the loop before it iterates, and beats, again, in ms. */
   readonly sliceMs: number;
   /** Called when a poll has settled or a slot is free again. */

@@ -39,6 +39,8 @@ export interface RunnerGroupOptions {
   readonly requestTimeoutMs: number;
   /** What the delivery of a result may take that needs more than that, in ms. Default: no more. */
   readonly maxRequestMs?: number;
+  /** What the answer to a poll is meant to have at most, in bytes: tasks are asked for accordingly. Default 4 MiB. */
+  readonly wantedPollBytes?: number;
   /** The longest wait of a loop before it iterates again, in ms. */
   readonly sliceMs: number;
   readonly outboxLimits?: OutboxLimits;
@@ -52,6 +54,7 @@ export interface RunnerGroupOptions {
 }
 
 const DEFAULT_MAX_HELD_POLLS = 16;
+const DEFAULT_WANTED_POLL_BYTES = 4 * 1024 * 1024;
 
 /**
  * All runners of a process and what they share: one gate to the server, one delivery, one table of tasks. It composes
@@ -104,6 +107,7 @@ export class RunnerGroup {
       successors: options.followWorkflows === false ? undefined : new Successors(),
       follow: this.#follow,
       repeatLog,
+      wantedPollBytes: options.wantedPollBytes ?? DEFAULT_WANTED_POLL_BYTES,
       sliceMs: options.sliceMs,
       onChange: this.#onChange,
     };
