@@ -149,7 +149,11 @@ export class Reclaim {
    */
   leftBy(site: ReclaimSite, workerId: string, search: PredecessorSearch): Promise<boolean> {
     if (this.#stopped) return Promise.resolve(false);
-    if (workerId === site.config.workerId) return Promise.resolve(true);
+    if (workerId === site.config.workerId) {
+      // Our own, of an earlier start: what we work on now is in the table.
+      this.lost(site, search.heldUntil);
+      return Promise.resolve(true);
+    }
     return new Promise((resolve) => {
       this.#searches.get(keyOf(site, workerId))?.predecessor?.onEnd(true);
       const predecessor = { ...search, onEnd: resolve };

@@ -1,3 +1,4 @@
+import { GUARDS_OF_RECOVERY } from "./guards-of-recovery.js";
 import { GUARDS_OF_USERS } from "./guards-of-users.js";
 
 /** Something in the code that is there against a fault. Broken, the fault must turn red. */
@@ -326,4 +327,5 @@ export const GUARDS: readonly Guard[] = [
     broken: "",
   },
   ...GUARDS_OF_USERS,
+  ...GUARDS_OF_RECOVERY,
 ];
