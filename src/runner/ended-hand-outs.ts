@@ -6,7 +6,7 @@ const MIN_REMEMBERED = 10_000;
 /** and for so long at least, if they are no more, in ms. */
 const REMEMBERED_MS = 300_000;
 
-type HandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
+type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
 
 /**
  * Hand-outs that are over: reported, given back, or given up. A cache on the way may repeat a poll's answer, and a lost
@@ -16,8 +16,8 @@ type HandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
  */
 export class EndedHandOuts {
   readonly #clock: Pick<Clock, "now">;
-  #young = new Map<string, HandOut>();
-  #old = new Map<string, HandOut>();
+  #young = new Map<string, EndedHandOut>();
+  #old = new Map<string, EndedHandOut>();
   #turnedAt: number;
 
   constructor(clock: Pick<Clock, "now">) {
@@ -25,7 +25,7 @@ export class EndedHandOuts {
     this.#turnedAt = clock.now();
   }
 
-  add({ taskId, pollCount, updateTime }: HandOut): void {
+  add({ taskId, pollCount, updateTime }: EndedHandOut): void {
     const now = this.#clock.now();
     if (this.#young.size >= MIN_REMEMBERED || now - this.#turnedAt >= REMEMBERED_MS) {
       this.#old = this.#young;
@@ -36,7 +36,7 @@ export class EndedHandOuts {
   }
 
   /** The server shows a task as it was handed out to us, and we have ended that, or could not report on it. */
-  has({ taskId, pollCount }: Pick<HandOut, "taskId" | "pollCount">): boolean {
+  has({ taskId, pollCount }: Pick<EndedHandOut, "taskId" | "pollCount">): boolean {
     return this.#find(taskId)?.pollCount === pollCount;
   }
 
@@ -44,13 +44,13 @@ export class EndedHandOuts {
    * A poll brings what we have ended. Handed out anew a task has a higher `pollCount`, or at least, where the server does
    * not count or begins anew, a later `updateTime`. A server that says neither is believed.
    */
-  isRepeated({ taskId, pollCount, updateTime }: HandOut): boolean {
+  isRepeated({ taskId, pollCount, updateTime }: EndedHandOut): boolean {
     const ended = this.#find(taskId);
     if (ended === undefined || pollCount <= 0) return false;
     return pollCount <= ended.pollCount && updateTime <= ended.updateTime;
   }
 
-  #find(taskId: string): HandOut | undefined {
+  #find(taskId: string): EndedHandOut | undefined {
     return this.#young.get(taskId) ?? this.#old.get(taskId);
   }
 }
