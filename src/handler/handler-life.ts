@@ -136,6 +136,7 @@ export class HandlerLife {
     if (journal === undefined) return undefined;
     const workerIds = workers.map(({ workerId }) => workerId);
     const onAdopted = (owner: DeadOwner) => {
+      this.group.noteEnded(owner.ended);
       // A silent one on another machine may come back.
       const isDead = owner.isCertain || owner.host === hostname();
       // Of one that died in disorder a supervisor knows more, and says so itself.
@@ -256,6 +257,7 @@ export class HandlerLife {
       tasks: (max) => this.group.heldTasks(max),
       left: () => this.#left,
       owed: () => this.#owed,
+      ended: (max) => this.group.endedHandOuts(max),
       takeOver: (predecessor) => this.group.takeOver(predecessor),
       endProcess: (code) => this.#stallWatch.endProcess(code),
       stop,

@@ -6,7 +6,8 @@ const MIN_REMEMBERED = 10_000;
 /** and for so long at least, if they are no more, in ms. */
 const REMEMBERED_MS = 300_000;
 
-type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
+/** What is known of a hand-out that is over. */
+export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
 
 /**
  * Hand-outs that are over: reported, given back, or given up. A cache on the way may repeat a poll's answer, and a lost
@@ -33,6 +34,12 @@ export class EndedHandOuts {
       this.#turnedAt = now;
     }
     this.#young.set(taskId, { taskId, pollCount, updateTime });
+  }
+
+  /** The last ones, at most `max`, for the process that comes next. */
+  latest(max: number): EndedHandOut[] {
+    const all = [...this.#old.values(), ...this.#young.values()];
+    return all.slice(Math.max(0, all.length - max));
   }
 
   /** The server shows a task as it was handed out to us, and we have ended that, or could not report on it. */

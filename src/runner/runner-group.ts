@@ -10,7 +10,7 @@ import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
 import { HandBack } from "./delivery/hand-back.js";
 import { DEFAULT_OUTBOX_LIMITS, type OutboxLimits } from "./delivery/outbox.js";
 import { Drain, type DrainReport } from "./drain.js";
-import { EndedHandOuts } from "./ended-hand-outs.js";
+import { EndedHandOuts, type EndedHandOut } from "./ended-hand-outs.js";
 import { Executor } from "./execution/executor.js";
 import { Upkeep } from "./execution/upkeep.js";
 import { ServerGate } from "./gate/server-gate.js";
@@ -219,12 +219,23 @@ export class RunnerGroup {
     return held;
   }
 
+  /** What was ended last, for the process that comes next: at most `max`. */
+  endedHandOuts(max: number): readonly EndedHandOut[] {
+    return this.#ended.latest(max);
+  }
+
+  /** Another process has ended these: they do not run again here. */
+  noteEnded(handOuts: readonly EndedHandOut[]): void {
+    for (const handOut of handOuts) this.#ended.add(handOut);
+  }
+
   /**
    * Ends what a process that died has left. Resolves when that is under way, or given up: with true; with false when
    * this process stops before. Never rejects.
    */
   async takeOver(predecessor: Predecessor): Promise<boolean> {
     const isOver = () => this.#drain.hasBegun;
+    this.noteEnded(predecessor.ended ?? []);
     const finished = (await this.#journal?.finishedElsewhere()) ?? new Set<string>();
     const parts = { shared: this.#shared, reclaim: this.#reclaim, isOver, finished };
     return takeOverFrom(predecessor, this.runners, parts);

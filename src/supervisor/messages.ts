@@ -1,3 +1,4 @@
+import type { EndedHandOut } from "../runner/ended-hand-outs.js";
 import type { PollerIdentity } from "../runner/poller-identity.js";
 import type { Predecessor, HeldTask } from "../runner/recovery/held-task.js";
 import type { TaskHandlerStatus } from "../status.js";
@@ -47,13 +48,15 @@ export type Report =
   | { readonly kind: "stopping" }
   /**
    * The child's handlers have stopped; nothing of ours keeps the process any more. `metrics`: the last ones. `owed`: the
-   * names under which the server may have handed out tasks that never reached the child; none where it is left out.
+   * names under which the server may have handed out tasks that never reached the child. `ended`: the hand-outs that it
+   * has ended last. Both are none where they are left out.
    */
   | {
       readonly kind: "stopped";
       readonly leftInFlight: number;
       readonly metrics: readonly MetricJson[];
       readonly owed?: readonly PollerIdentity[];
+      readonly ended?: readonly EndedHandOut[];
     }
   | { readonly kind: "metrics"; readonly id: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "reclaimed"; readonly id: number };

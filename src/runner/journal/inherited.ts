@@ -65,8 +65,8 @@ export class InheritedJournal {
 
   /** Undefined: the header was damaged. */
   get owner(): Omit<DeadOwner, "isCertain"> | undefined {
-    const { header } = this.#scan;
-    return header && { workerIds: header.workerIds, pid: header.pid, host: header.host, owed: header.owed };
+    const { header, ended } = this.#scan;
+    return header && { workerIds: header.workerIds, pid: header.pid, host: header.host, owed: header.owed, ended };
   }
 
   /** Gives the delivery as many as it has room for. */

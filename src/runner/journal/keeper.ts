@@ -1,3 +1,4 @@
+import type { EndedHandOut } from "../ended-hand-outs.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
 import type { PollerIdentity } from "../poller-identity.js";
@@ -49,4 +50,6 @@ export interface DeadOwner {
   readonly isCertain: boolean;
   /** It ended in order, and owed these searches; undefined: it did not, or said nothing. */
   readonly owed: readonly PollerIdentity[] | undefined;
+  /** The last hand-outs that it had results of, as far as its journal was looked through by then. */
+  readonly ended: readonly EndedHandOut[];
 }

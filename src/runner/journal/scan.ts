@@ -1,4 +1,5 @@
 import { fstatSync, readSync } from "node:fs";
+import type { EndedHandOut } from "../ended-hand-outs.js";
 import {
   decodeHeader,
   decodeLine,
@@ -36,6 +37,8 @@ const CHUNK_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
 /** So many results are known of at most: whoever has dealt with them takes them out, and reads on. */
 const MAX_LIVE = 100_000;
+/** So many hand-outs that have ended are remembered, and up to twice that. */
+const MAX_ENDED = 1_000;
 
 /** Reads a journal from its beginning to its end. */
 export function scan(read: ReadAt): Scan {
@@ -52,6 +55,8 @@ export function scan(read: ReadAt): Scan {
 export class JournalScan implements Scan {
   header: JournalHeader | undefined;
   readonly live = new Map<number, Place>();
+  /** The last hand-outs that there was a result of, settled or not. */
+  readonly ended: EndedHandOut[] = [];
   readonly #read: ReadAt;
   #damagedLines = 0;
   #position = 0;
@@ -130,6 +135,12 @@ export class JournalScan implements Scan {
     } else this.#hasTornEnd = true;
   }
 
+  #note({ taskId, pollCount }: ResultMeta): void {
+    // When it was handed out is not written down: its count alone has to tell.
+    this.ended.push({ taskId, pollCount, updateTime: Number.MAX_SAFE_INTEGER });
+    if (this.ended.length >= 2 * MAX_ENDED) this.ended.splice(0, MAX_ENDED);
+  }
+
   /** False: it is damaged. */
   #understand(line: Buffer): boolean {
     const decoded = decodeLine(line);
@@ -141,6 +152,7 @@ export class JournalScan implements Scan {
       const meta = decodeMeta(decoded.payload);
       if (meta === undefined) return false;
       this.live.set(meta.n, { meta, offset: this.#lineStart, length: line.length });
+      this.#note(meta);
     } else if (decoded.kind === "s") {
       this.live.delete(Number(decoded.payload.toString("latin1")));
     }

@@ -1,3 +1,4 @@
+import type { EndedHandOut } from "../ended-hand-outs.js";
 import type { InFlightState } from "../in-flight.js";
 import type { PollerIdentity } from "../poller-identity.js";
 
@@ -17,6 +18,8 @@ export interface Predecessor {
   readonly id: number;
   readonly tasks: readonly HeldTask[];
   readonly pollers: readonly PollerIdentity[];
+  /** What it had ended last, as far as that is known: it must not run again. */
+  readonly ended?: readonly EndedHandOut[];
   /** How it ended, in one line. */
   readonly reason: string;
 }

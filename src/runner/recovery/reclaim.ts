@@ -318,8 +318,6 @@ export class Reclaim {
         if (this.#allowance.bytes === 0) return this.#roundEnd({ kind: "tooMuch" }, backlog);
         const failure = await this.#endIfLost(search, taskId, pollCount);
         if (failure !== undefined) return this.#failure(failure);
-        // What was found is progress: it is there for a search that goes on.
-        search.failures = 0;
       }
       search.doubtful = new Map();
     }
@@ -382,8 +380,11 @@ export class Reclaim {
     return undefined;
   }
 
-  #endLost({ site, predecessor, hasSeenAll }: Search, task: Task): void {
+  #endLost(search: Search, task: Task): void {
+    const { site, predecessor, hasSeenAll } = search;
     this.#ended.add(task);
+    // There is more to be found, perhaps, and it is worth going on.
+    search.failures = 0;
     if (predecessor !== undefined) {
       site.takeOver(task, predecessor.leftNothing || hasSeenAll ? undefined : predecessor.reason);
       return;

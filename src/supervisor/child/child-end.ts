@@ -4,6 +4,7 @@ import { DEFAULT_DRAIN_TIMEOUT_MS, obeyStopSignals } from "../../base/stop-signa
 import type { WorkerConfig } from "../../config/types.js";
 import type { SafeLogger } from "../../log/logger.js";
 import type { MetricsRegistry } from "../../metrics/registry.js";
+import type { EndedHandOut } from "../../runner/ended-hand-outs.js";
 import type { PollerIdentity } from "../../runner/poller-identity.js";
 import type { Predecessor, HeldTask } from "../../runner/recovery/held-task.js";
 import type { TaskHandlerStatus } from "../../status.js";
@@ -30,6 +31,8 @@ export interface SupervisedHandler {
   stop(drainTimeoutMs: number): Promise<void>;
   /** Once it has stopped: under which names the server may have handed out tasks that never reached it. */
   owed(): readonly PollerIdentity[];
+  /** What it has ended last, at most `max`. */
+  ended(max: number): readonly EndedHandOut[];
   /** Ends what a process that died has left: true when that is done or given up, false when it has stopped before. */
   takeOver(predecessor: Predecessor): Promise<boolean>;
   endProcess(code: number): void;
@@ -57,6 +60,7 @@ class ChildEnd {
   /** Tasks that handlers which have stopped had not ended, and searches. */
   #left = 0;
   #owed: readonly PollerIdentity[] = [];
+  #ended: readonly EndedHandOut[] = [];
   #isBeatUnderWay = false;
   /** The dead whose tasks this process was asked to end. */
   readonly #predecessors: Predecessor[] = [];
@@ -95,6 +99,7 @@ class ChildEnd {
     if (this.#handlers.size === 0) {
       this.#left = 0;
       this.#owed = [];
+      this.#ended = [];
     }
     this.#handlers.add(handler);
     this.#latest = handler;
@@ -153,8 +158,9 @@ class ChildEnd {
     this.#handlers.delete(handler);
     this.#left += handler.left();
     this.#owed = [...this.#owed, ...handler.owed()];
+    this.#ended = [...this.#ended, ...handler.ended(MAX_NAMED_TASKS - this.#ended.length)];
     if (this.#handlers.size > 0) return;
-    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics, owed: this.#owed });
+    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics, owed: this.#owed, ended: this.#ended });
   }
 
   /** Each handler takes what is of its task types, none waits for another one's server, and one may start later. */

@@ -3,6 +3,7 @@ import { sleep, type Clock, type Timer } from "../../base/clock.js";
 import type { StallReport } from "../../liveness/stall-report.js";
 import { TickAge } from "../../liveness/tick-age.js";
 import type { Logger } from "../../log/logger.js";
+import type { EndedHandOut } from "../../runner/ended-hand-outs.js";
 import type { PollerIdentity } from "../../runner/poller-identity.js";
 import type { Predecessor } from "../../runner/recovery/held-task.js";
 import { isOverburdened, type TaskHandlerStatus } from "../../status.js";
@@ -95,6 +96,8 @@ interface Occupant {
   endedClean: boolean;
   /** and this was still to be searched for. */
   owed: readonly PollerIdentity[];
+  /** The hand-outs that it had ended last, when its handlers had stopped. */
+  ended: readonly EndedHandOut[];
   killedFor: ExitFacts["killedFor"];
   /** Something it told could not be read, which is said once. */
   isMisunderstood: boolean;
@@ -279,6 +282,7 @@ export class ProcessPlace {
       stoppedItself: false,
       endedClean: false,
       owed: [],
+      ended: [],
       killedFor: undefined,
       isMisunderstood: false,
       drainUntil: Infinity,
@@ -320,6 +324,7 @@ export class ProcessPlace {
         now.liveBeat = undefined;
         now.endedClean = report.leftInFlight === 0;
         now.owed = report.owed ?? [];
+        now.ended = report.ended ?? [];
         this.#options.onLastMetrics(report.metrics);
         return;
       case "metrics":
@@ -417,8 +422,9 @@ export class ProcessPlace {
     const { tasks, pollers } = now.endedClean
       ? { tasks: [], pollers: now.owed }
       : leftBehind(now.beat?.tasks ?? [], now.pollers, now.report?.inFlight ?? []);
-    if (tasks.length === 0 && pollers.length === 0) return;
-    const predecessor: Predecessor = { id: ++this.#lastId, tasks, pollers, reason };
+    const { ended } = now;
+    if (tasks.length === 0 && pollers.length === 0 && ended.length === 0) return;
+    const predecessor: Predecessor = { id: ++this.#lastId, tasks, pollers, ended, reason };
     this.#predecessors = [...this.#predecessors, predecessor].slice(-MAX_PREDECESSORS);
   }
 }

@@ -67,12 +67,12 @@ export const GUARDS_OF_RECOVERY: readonly Guard[] = [
     broken: "",
   },
   {
-    name: "What cannot be put into a path is a reply, and no throw",
+    name: "What cannot be asked for is left alone, and the rest is not",
     fault: 53,
     test: STRANGE_ANSWERS,
-    file: "conductor/task-api.ts",
-    code: "  } catch {\n    return undefined;\n  }\n",
-    broken: "  } catch (error) {\n    throw error;\n  }\n",
+    file: "runner/recovery/reclaim.ts",
+    code: `if (reply.error.code !== "INVALID_REQUEST") return reply;`,
+    broken: "if (reply.error.code !== undefined) return reply;",
   },
   {
     name: "The journal of a dead process is looked through in slices",

@@ -47,6 +47,16 @@ describe("the hand-outs that are over", () => {
     expect(handOuts.isRepeated(handOut("c", 1))).toBe(true);
   });
 
+  test("are told to the next process, the last ones first to be kept", () => {
+    const { clock, handOuts } = remembering(handOut("a", 1));
+    clock.advance(300_000);
+    handOuts.add(handOut("b", 1));
+    handOuts.add(handOut("c", 1));
+    expect(handOuts.latest(2)).toEqual([handOut("b", 1), handOut("c", 1)]);
+    expect(handOuts.latest(10)).toEqual([handOut("a", 1), handOut("b", 1), handOut("c", 1)]);
+    expect(handOuts.latest(0)).toEqual([]);
+  });
+
   test("are ten thousand at least, and twenty at most, whatever passes", () => {
     const { handOuts } = remembering();
     const known = (from: number, to: number) => {

@@ -76,7 +76,8 @@ describe("adopting journals", () => {
           return [ids, "old", 1, { result, body: Buffer.from(JSON.stringify(result)) }];
         }),
       );
-      expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true }]);
+      const ended = [1, 2, 3].map((n) => ({ taskId: `task-${n}`, pollCount: 1, updateTime: Number.MAX_SAFE_INTEGER }));
+      expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true, ended }]);
     });
 
     test("is removed when the last result has left, and not before", async () => {

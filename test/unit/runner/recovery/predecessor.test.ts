@@ -252,6 +252,22 @@ describe("what a predecessor left", () => {
     expect(world.server.tasks.get("a")?.status).toBe("SCHEDULED");
   });
 
+  test("what it had ended does not run again here, should a cache repeat the hand-out", async () => {
+    const { world, give, takeOver } = afterDeath();
+    const { task } = give("a");
+    await takeOver({ ended: [{ taskId: "a", pollCount: 1, updateTime: task.updateTime }] });
+    world.server.pollBatch = async () => {
+      await world.sleep(10);
+      return answered({
+        handOuts: [{ task: { ...task, status: "IN_PROGRESS" as const }, problem: undefined }],
+        malformed: 0,
+      });
+    };
+    world.group.runners[0]!.resume();
+    await world.clock.advanceAsync(10_000);
+    expect(world.server.updates).toEqual([]);
+  });
+
   test("a thousand tasks of a dead process are ended within seconds, and a look that hangs holds up no other", async () => {
     const { world, give } = afterDeath();
     const names = Array.from({ length: 1_000 }, (_, i) => `t${i}`);
