@@ -35,8 +35,12 @@ const MAX_FAILURES = 12;
 const MAX_MISSES_OF_DRAIN = 3;
 /** An answer under way arrives within this time, or is not missed: it is recognised later, in ms. */
 const IN_TRANSIT_MS = 500;
-/** A server that says itself that it does not have the listing is asked again after this long, in ms. */
+/** A server that says itself that it does not have the listing is asked again after this long, in ms; */
 const RECHECK_MS = 600_000;
+/** that counts for so many failures: it is half an hour as well. */
+const ABSENCE = 4;
+/** In the log, for all searches. */
+const ASKING = "asking for the list of unfinished tasks";
 /** Searches at the same time: a process that takes over from another may have many task types. */
 const MAX_BUSY = 4;
 
@@ -81,12 +85,12 @@ export type PredecessorSearch = Omit<EndedProcess, "onEnd">;
 /**
  * How a round ended.
  * - `away`: the server was not asked, or not to the end, for it is away.
- * - `failed`: it has to be repeated. `isHopeless`: that would not help.
+ * - `failed`: it has to be repeated. `weight`: for how many failures it counts.
  */
 type RoundEnd =
   | { readonly kind: "done"; readonly isWhole: boolean }
   | { readonly kind: "away" }
-  | { readonly kind: "failed"; readonly why: string; readonly error?: Error; readonly isHopeless: boolean };
+  | { readonly kind: "failed"; readonly why: string; readonly error?: Error; readonly weight: number };
 
 /**
  * Finds tasks that the server handed out to us in an answer that never arrived. Nobody works on them, and they would
@@ -234,7 +238,7 @@ export class Reclaim {
         kind: "failed",
         why,
         error: error instanceof Error ? error : new Error(String(error)),
-        isHopeless: false,
+        weight: 1,
       };
     }
     search.busy = false;
@@ -253,6 +257,7 @@ export class Reclaim {
     const { clock } = this.#shared;
     const { predecessor, settledAt } = search;
     this.#repeatLog.succeeded(troubleOf(search));
+    this.#repeatLog.succeeded(ASKING);
     search.failures = 0;
     search.absences = 0;
     search.roundsLeft -= 1;
@@ -264,15 +269,17 @@ export class Reclaim {
     this.#end(search);
   }
 
-  #failed(search: Search, { why, error, isHopeless }: Extract<RoundEnd, { kind: "failed" }>): void {
+  #failed(search: Search, { why, error, weight }: Extract<RoundEnd, { kind: "failed" }>): void {
     const { clock } = this.#shared;
-    search.failures += 1;
-    if (isHopeless || search.failures >= MAX_FAILURES) {
+    search.failures += weight;
+    if (search.failures >= MAX_FAILURES) {
       this.#tellGivenUp(search, why, error);
       this.#end(search);
       return;
     }
     search.notBefore = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** (search.failures - 1), MAX_RETRY_MS);
+    // That of all searches is said for all of them.
+    if (weight === ABSENCE) return;
     const fields = { taskType: search.site.config.taskDefName, why, ...(error === undefined ? {} : { err: error }) };
     this.#repeatLog.failed(troubleOf(search), fields, "the search for lost tasks has failed; it is tried again");
   }
@@ -301,7 +308,7 @@ export class Reclaim {
     const sizes = await this.#send(() => api.queueSizes([queue]));
     if (sizes === "away" || sizes.kind !== "answered") return this.#failure(sizes);
     const backlog = sizes.value[queue] ?? 0;
-    if (backlog >= MAX_BACKLOG) return { kind: "failed", why: `${backlog} tasks wait in the queue`, isHopeless: false };
+    if (backlog >= MAX_BACKLOG) return { kind: "failed", why: `${backlog} tasks wait in the queue`, weight: 1 };
 
     const suspects = new Map<string, number>();
     const listed = await search.listing.read(backlog, (task) => {
@@ -330,9 +337,9 @@ export class Reclaim {
       case "patchy":
         return { kind: "done", isWhole: listed.kind === "whole" };
       case "tooMuch":
-        return { kind: "failed", why: `the ${backlog} tasks in the queue are too much to read`, isHopeless: false };
+        return { kind: "failed", why: `the ${backlog} tasks in the queue are too much to read`, weight: 1 };
       case "tooLarge":
-        return { kind: "failed", why: "the tasks of this type are too large to be read", isHopeless: true };
+        return { kind: "failed", why: "the tasks of this type are too large to be read", weight: MAX_FAILURES };
       case "failed":
         return this.#failure(listed.failure);
     }
@@ -341,11 +348,15 @@ export class Reclaim {
   #failure(failure: ListingFailure): RoundEnd {
     if (failure === "away") return { kind: "away" };
     const { error } = failure;
-    const { status, serverMessage, code, message } = error;
+    const { status, serverMessage, code, message: why } = error;
+    if (code === "INVALID_REQUEST") return { kind: "failed", why, error, weight: MAX_FAILURES };
     const isAbsent = status === 404 || status === 405 || status === 501;
     // A stranger's words are no more than that stranger's matter, for now.
-    if (isAbsent && serverMessage !== undefined) this.#absentUntil = this.#shared.clock.now() + RECHECK_MS;
-    return { kind: "failed", why: message, error, isHopeless: code === "INVALID_REQUEST" };
+    if (!isAbsent || serverMessage === undefined) return { kind: "failed", why, error, weight: 1 };
+    this.#absentUntil = this.#shared.clock.now() + RECHECK_MS;
+    const text = "the server has no list of unfinished tasks: lost ones cannot be found; it is asked again later";
+    this.#repeatLog.failed(ASKING, { err: error, forMs: RECHECK_MS }, text);
+    return { kind: "failed", why, error, weight: ABSENCE };
   }
 
   /** The server believes the task to be with whom we search for, and nobody has it. */

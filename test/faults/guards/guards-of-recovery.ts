@@ -28,8 +28,8 @@ export const GUARDS_OF_RECOVERY: readonly Guard[] = [
     shape: "the listing",
     test: LOST_ANSWERS,
     file: "runner/recovery/reclaim.ts",
-    code: "if (isHopeless || search.failures >= MAX_FAILURES) {",
-    broken: "if (isHopeless || search.failures >= 1) {",
+    code: "if (search.failures >= MAX_FAILURES) {",
+    broken: "if (search.failures >= 1) {",
   },
   {
     name: "A suspect that cannot be looked at is known by the next listing",

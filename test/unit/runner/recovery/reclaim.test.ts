@@ -188,7 +188,33 @@ describe("reclaiming lost hand-outs", () => {
     await world.clock.advanceAsync(630_000);
     expect(asked).toBeGreaterThan(2);
     expect(executed).toEqual(["a"]);
-    expect(lines("search for lost tasks has failed")).toHaveLength(2);
+    expect(lines("search for lost tasks has failed")).toEqual([]);
+    expect(lines("no list of unfinished tasks").length).toBeGreaterThan(0);
+  });
+
+  test("a server that never has the listing is said once for all task types, and each search is given up", async () => {
+    const types = ["t", "u", "v", "w", "x", "y"];
+    const warnings: string[] = [];
+    const log = { ...silentLogger, warn: (_: object, text: string) => void warnings.push(text) };
+    const workers = types.map((type) => workerConfig(type, () => ({})));
+    const world = createWorld(workers, { log });
+    let asked = 0;
+    world.server.pending = () => {
+      asked += 1;
+      return Promise.resolve(refused(404, "No static resource admin/task."));
+    };
+    let polls = 0;
+    world.server.fate = (request) => (request === "poll" && ++polls <= types.length ? "lostAnswer" : "ok");
+    world.group.start();
+    for (const runner of world.group.runners) runner.pause();
+    await world.clock.advanceAsync(590_000);
+    // Those that asked at the same time have found out at the same time.
+    expect(asked).toBeLessThanOrEqual(4);
+    await world.clock.advanceAsync(7_200_000);
+    expect(warnings.filter((text) => text.includes("given up"))).toHaveLength(types.length);
+    expect(asked).toBe(3 * types.length);
+    const said = "the server has no list of unfinished tasks: lost ones cannot be found; it is asked again later";
+    expect(warnings.filter((text) => text === said)).toHaveLength(1);
   });
 
   test("a queue that is too long is searched when it is shorter", async () => {
