@@ -32,7 +32,10 @@ export interface GroupStatus {
   readonly abandoned: number;
   /** Finished results have piled up to the limit; nothing is polled until they are delivered. */
   readonly outboxFull: boolean;
-  /** False while requests fail and the process backs off. */
+  /**
+   * False while everybody waits for the server, and from a first failure until something succeeds again. Who is refused
+   * alone does not count.
+   */
   readonly serverReachable: boolean;
 }
 

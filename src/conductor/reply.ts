@@ -24,13 +24,11 @@ type Answered = Extract<Exchange, { kind: "answered" }>;
 /** Checks a 2xx answer; `undefined` means that Conductor gives no such answer to this request. */
 export type Check<T> = (answer: Answered) => T | undefined;
 
+/** Words that only Conductor has, from a server whose answers leave out more than those. */
 const CONDUCTOR_WORDS = /^(No such (task|workflow)|Task not found for taskId)/i;
 
 /** How many validation errors a message repeats. */
 const MAX_DETAILS = 5;
-
-/** Statuses that refuse one request for what it is, whoever utters them: repeating the same bytes cannot help. */
-export const FINAL_STATUSES = new Set([400, 405, 409, 411, 413, 414, 415, 422, 431]);
 
 /** Statuses that say "not now". */
 export const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
@@ -125,14 +123,16 @@ function malformed(request: HttpRequest, answer: Answered): ConductorError {
   });
 }
 
+/**
+ * The body of a refusal in Conductor's own words. A gateway's JSON may have a message as well, and the status beside it
+ * (Spring's does); only Conductor says whether to try again.
+ */
 function conductorErrorBody(answer: Answered): ErrorResponse | undefined {
   if (!answer.body.startsWith("{")) return undefined;
   const body = parseJson(answer.body);
   if (!isObject(body) || typeof body.message !== "string") return undefined;
-  // A gateway's JSON has a message as well; Conductor's repeats the status and says whether to retry.
-  const isConductors =
-    body.status === answer.status || typeof body.retryable === "boolean" || CONDUCTOR_WORDS.test(body.message);
-  return isConductors ? (body as unknown as ErrorResponse) : undefined;
+  const isConductors = typeof body.retryable === "boolean" && (body.status ?? answer.status) === answer.status;
+  return isConductors || CONDUCTOR_WORDS.test(body.message) ? (body as unknown as ErrorResponse) : undefined;
 }
 
 /** Names the kind and size of a body, and never its content: it may carry secrets. */

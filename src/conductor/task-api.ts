@@ -141,13 +141,12 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const pathTemplate = "/tasks/queue/sizes";
       const queries = sizesQueries(taskTypes);
       if (queries === undefined) return notSendable("GET", pathTemplate);
-      const parts = queries.map((query) =>
+      const parts = queries.map(({ query, names }) =>
         send(reads(`/tasks/queue/sizes?${query}`, pathTemplate), (answer) => {
           const body = parseJson(answer.body);
           if (!isObject(body)) return undefined;
-          return Object.values(body).every((size) => typeof size === "number")
-            ? (body as Record<string, number>)
-            : undefined;
+          // A size that is left out is not 0: something else has answered.
+          return names.every((name) => typeof body[name] === "number") ? (body as Record<string, number>) : undefined;
         }),
       );
       const sizes: Record<string, number> = {};
@@ -177,17 +176,20 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
 const MAX_QUERY_CHARACTERS = 4_000;
 
 /** Queries for the sizes of these queues, each short enough for a request. At least one; undefined: a name is no text. */
-function sizesQueries(taskTypes: readonly string[]): string[] | undefined {
-  const queries = [""];
-  for (const taskType of taskTypes) {
-    const type = encoded(taskType);
+function sizesQueries(taskTypes: readonly string[]): { query: string; readonly names: string[] }[] | undefined {
+  const first: { query: string; names: string[] } = { query: "", names: [] };
+  const queries = [first];
+  let last = first;
+  for (const name of taskTypes) {
+    const type = encoded(name);
     if (type === undefined) return undefined;
     const parameter = `taskType=${type}`;
-    const last = queries.length - 1;
-    const query = queries[last] ?? "";
-    if (query === "") queries[last] = parameter;
-    else if (query.length + parameter.length < MAX_QUERY_CHARACTERS) queries[last] = `${query}&${parameter}`;
-    else queries.push(parameter);
+    if (last.query !== "" && last.query.length + parameter.length >= MAX_QUERY_CHARACTERS) {
+      last = { query: "", names: [] };
+      queries.push(last);
+    }
+    last.query += last.query === "" ? parameter : `&${parameter}`;
+    last.names.push(name);
   }
   return queries;
 }

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import type { MetadataClient } from "../client/metadata-client.js";
 import { ConductorError } from "../conductor/errors.js";
-import { FINAL_STATUSES, PASSING_STATUSES } from "../conductor/reply.js";
+import { PASSING_STATUSES } from "../conductor/reply.js";
 import { crossProblems, driftOf, type TaskDefFields } from "../conductor/task-def-rules.js";
 import type { TaskDef } from "../conductor/types.js";
 import type { Logger } from "../log/logger.js";
@@ -149,14 +149,13 @@ function isAway(error: ConductorError | undefined): boolean {
   return serverMessage === undefined || status === 401 || PASSING_STATUSES.has(status);
 }
 
-/** True when the same request would be refused again. */
+/** True when the same request would be refused again: Conductor itself has said so, or our own side. */
 export function isFinal(error: ConductorError): boolean {
   if (error.code === "INVALID_REQUEST" || error.code === "CLOSED") return true;
-  const { status } = error;
-  if (status === undefined || error.code !== "SERVER_REFUSED") return false;
-  if (FINAL_STATUSES.has(status)) return true;
-  // Only in Conductor's own words: a proxy's refusal says nothing about the definition.
-  return error.serverMessage !== undefined && (status === 403 || status === 404);
+  const { status = 0, serverMessage } = error;
+  // A proxy's refusal, whatever its status, says nothing about the definition.
+  if (error.code !== "SERVER_REFUSED" || serverMessage === undefined) return false;
+  return status >= 400 && status < 500 && status !== 401 && !PASSING_STATUSES.has(status);
 }
 
 /** Doubles with each failure; jitter only makes it longer, and so does the server. */

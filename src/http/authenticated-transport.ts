@@ -59,6 +59,7 @@ export function authenticated(transport: Transport, options: AuthenticationOptio
       const refusal = tokenRefusal(exchange, used);
       const waitMs = maxWaitMs - spentMs();
       if (refusal === undefined || waitMs <= 0) return exchange;
+      if (refusal === "rights" && !source.mayAskOnRefusal) return exchange;
       const next = await within(source.replace(used, refusal === "dead"), waitMs);
       // The server's refusal says more than our failure to do something about it.
       return next.kind === "token" ? send(request, next.token, leftMs()) : exchange;
@@ -80,12 +81,14 @@ const DEAD_TOKEN = /"(?:EXPIRED_TOKEN|INVALID_TOKEN)"/;
 
 /**
  * Whether an answer asks for another token: `dead` says so in Conductor's words; `doubtful` is a 401 of somebody else,
- * a gateway that checks tokens, or one that has lost its way. A 403 without those words is about rights.
+ * a gateway that checks tokens, or one that has lost its way. A 403 without those words is about `rights`; who has no token
+ * may have none for want of one.
  */
-function tokenRefusal(exchange: Exchange, used: string | undefined): "dead" | "doubtful" | undefined {
+function tokenRefusal(exchange: Exchange, used: string | undefined): "dead" | "doubtful" | "rights" | undefined {
   if (exchange.kind !== "answered" || (exchange.status !== 401 && exchange.status !== 403)) return undefined;
   if (used !== undefined && DEAD_TOKEN.test(exchange.body)) return "dead";
-  return exchange.status === 401 ? "doubtful" : undefined;
+  if (exchange.status === 401) return "doubtful";
+  return used === undefined ? "rights" : undefined;
 }
 
 /** A refusal may quote the token, and ends up in errors and logs. */

@@ -60,6 +60,11 @@ const DEFAULT_LIFETIME_MS = 45 * 60_000;
 /** The share of its lifetime after which a token is replaced in the background. */
 const REFRESH_SHARE = 0.8;
 const MIN_REFRESH_MS = 10_000;
+/** While requests go without a token it is asked for one again after this long, in ms; doubled each time, up to the second. */
+const FIRST_ANONYMOUS_MS = 5_000;
+const MAX_ANONYMOUS_MS = 600_000;
+/** A request that is refused without a token has it asked for at once, and then not again for this long, in ms. */
+const ASK_ON_REFUSAL_MS = 1_000;
 /** Between two attempts in the background: this share of the lifetime, within these limits, in ms. */
 const PAUSE_SHARE = 0.05;
 const MIN_PAUSE_MS = 1_000;
@@ -77,7 +82,10 @@ export class TokenSource {
   #isDead = false;
   #refreshAt = Infinity;
   #pauseMs = MAX_PAUSE_MS;
-  #anonymous = false;
+  /** The server has no token endpoint, as it seems: until when that is believed, by the clock. */
+  #anonymousUntil: number | undefined;
+  #anonymousMs = FIRST_ANONYMOUS_MS;
+  #askedAt = -Infinity;
   #asking: Promise<TokenAnswer> | undefined;
 
   constructor(options: TokenSourceOptions) {
@@ -87,7 +95,11 @@ export class TokenSource {
 
   /** What is known without asking; `undefined`: ask. A token that grows old is replaced in the background. */
   known(): Exclude<TokenAnswer, { kind: "failed" }> | undefined {
-    if (this.#anonymous) return { kind: "anonymous" };
+    if (this.#anonymousUntil !== undefined) {
+      // It may have been the answer of a gateway, or of a server that was about to start.
+      if (this.#options.clock.now() >= this.#anonymousUntil) this.#askInBackground();
+      return { kind: "anonymous" };
+    }
     if (this.#token === undefined || this.#isDead) return undefined;
     const now = this.#options.clock.now();
     if (now >= this.#refreshAt) {
@@ -95,6 +107,19 @@ export class TokenSource {
       void this.#askOnce();
     }
     return { kind: "token", token: this.#token };
+  }
+
+  #askInBackground(): void {
+    this.#anonymousUntil = this.#options.clock.now() + this.#anonymousMs;
+    this.#anonymousMs = Math.min(this.#anonymousMs * 2, MAX_ANONYMOUS_MS);
+    void this.#askOnce();
+  }
+
+  /**
+   * Whether to ask for a token because a request without one was refused. A refusal may be about rights, so not each time.
+   */
+  get mayAskOnRefusal(): boolean {
+    return this.#options.clock.now() - this.#askedAt >= ASK_ON_REFUSAL_MS;
   }
 
   /**
@@ -128,14 +153,16 @@ export class TokenSource {
       body: JSON.stringify({ keyId: credentials.keyId, keySecret: credentials.keySecret.reveal() }),
       deadlineMs,
     };
+    this.#askedAt = clock.now();
     const exchange = await transport.request(request);
     const hasUsableToken = this.#token !== undefined && !this.#isDead;
     // While a token works there is a token endpoint; such a 404 is a proxy's, or of a server that restarts.
     if (exchange.kind === "answered" && exchange.status === 404 && !hasUsableToken) {
-      this.#anonymous = true;
+      const isNews = this.#anonymousUntil === undefined;
+      this.#anonymousUntil ??= clock.now() + this.#anonymousMs;
       this.#token = undefined;
       this.#isDead = false;
-      this.#tell({ kind: "anonymous" });
+      if (isNews) this.#tell({ kind: "anonymous" });
       return { kind: "anonymous" };
     }
     const token = exchange.kind === "answered" && exchange.status < 300 ? tokenIn(exchange.body) : undefined;
@@ -144,7 +171,8 @@ export class TokenSource {
       this.#tell({ kind: "failed", message: failure.message });
       return { kind: "failed", exchange: failure.exchange };
     }
-    this.#anonymous = false;
+    this.#anonymousUntil = undefined;
+    this.#anonymousMs = FIRST_ANONYMOUS_MS;
     this.#token = token;
     this.#isDead = false;
     const lifetimeMs = lifetimeOf(token, clock.wallNow()) ?? DEFAULT_LIFETIME_MS;

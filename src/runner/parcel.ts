@@ -57,6 +57,11 @@ export function toHandBack(
   return { kind: "handBack", body: serialised.body };
 }
 
+/** The update that makes the server wait a response timeout longer for the task, and changes nothing else. */
+export function leaseExtension(entry: InFlightTask): TaskResult {
+  return { ...identity(entry), status: "IN_PROGRESS", extendLease: true };
+}
+
 /** Or the reason for which it cannot be sent. */
 function serialise(make: () => TaskResult): Parcel | string {
   let result: TaskResult;

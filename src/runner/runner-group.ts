@@ -173,7 +173,7 @@ export class RunnerGroup {
       resultsWaiting: this.#delivery.waiting,
       abandoned: this.#executor.abandoned,
       outboxFull: this.#delivery.isFull,
-      serverReachable: this.#gate.isOpen,
+      serverReachable: this.#gate.isReachable,
     };
   }
 

@@ -7,9 +7,9 @@ import type { WorkerConfig } from "../config/types.js";
 import { MAX_CONCURRENCY } from "../config/worker-options.js";
 import type { HeartbeatCell, LoopPhase } from "../liveness/board.js";
 import type { RunnerStatus } from "../status.js";
+import { DONE, mayBeLost, meaningOf, NONSENSE } from "./answers/meaning.js";
 import { backoffMs } from "./gate/backoff.js";
-import type { Permit } from "./gate/server-gate.js";
-import { mayBeLost, failureVerdict } from "./gate/verdict.js";
+import type { Errand, Permit } from "./gate/server-gate.js";
 import type { RunnerParts } from "./parts.js";
 import type { PollMember } from "./polling/poll-coordinator.js";
 import {
@@ -45,6 +45,7 @@ const AFTER_BUG_MS = 1_000;
 export class TaskRunner implements ReclaimSite, PollMember {
   readonly config: WorkerConfig;
   readonly queueName: string;
+  readonly #errand: Errand;
   readonly #parts: RunnerParts;
   readonly #shared: Shared;
   readonly #cell: HeartbeatCell;
@@ -63,7 +64,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
   #isWaitingForHold = false;
   #lastWorkAt = -Infinity;
   #notBefore = -Infinity;
-  /** Polls in a row that the server refused for this task type alone. */
+  /** Polls in a row that Conductor itself refused for this task type. */
   #refusals = 0;
   #lastPollAt: number | undefined;
   #lastBeatAt: number;
@@ -85,6 +86,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#wakeup.wake();
     });
     this.queueName = queueNameOf(config.taskDefName, config.domain);
+    this.#errand = `poll ${this.queueName}`;
     this.#work = new SlotWork(config, parts, cell, this.#slots, {
       state: () => this.#state,
       pollUntil: () => this.pollUntil,
@@ -200,7 +202,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     if (this.#state !== "polling" || isBusy || !this.#shared.gate.isOpen || this.#parts.delivery.isFull) return;
     const count = this.#slots.free > 0 ? this.#atMost(this.#slots.free) : this.#work.maySpareSlot ? 1 : 0;
     if (count === 0) return;
-    const permit = this.#shared.gate.admit();
+    const permit = this.#shared.gate.admit(this.#errand);
     if ("waitMs" in permit) return;
     void this.#poll({ kind: "sweep", count, timeoutMs: 0 }, permit, after);
   }
@@ -285,8 +287,12 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#failingSince = undefined;
       return Infinity;
     }
-    const permit = gate.admit("poll");
-    if ("waitMs" in permit) return permit.waitMs;
+    const permit = gate.admit(this.#errand);
+    if ("waitMs" in permit) {
+      // It is refused alone: its turn at the held polls is somebody else's.
+      if (gate.isOpen) this.#parts.coordinator.release(this);
+      return permit.waitMs;
+    }
     this.#sweepIsAsked = false;
     void this.#poll(nextPoll(state, { ...asked, isProbe: permit.isProbe }), permit);
     return Infinity;
@@ -326,7 +332,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
         this.#parts.coordinator.holdEnded(this, plan.timeoutMs, isEmpty ? durationMs - plan.timeoutMs : 0);
       }
     } catch (error) {
-      permit.report("overloaded");
+      permit.report(NONSENSE);
       log.error({ taskType, err: error }, "handling a poll failed; going on");
     } finally {
       unreserve();
@@ -351,7 +357,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const { clock, events, log } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const isNonsense = malformed > 0 && handOuts.length === 0;
-    permit.report(isNonsense ? "overloaded" : "ok");
+    permit.report(isNonsense ? NONSENSE : DONE);
     this.#refusals = 0;
     const polling = `polling ${this.queueName}`;
     const nobodys = "the server handed out tasks without ids; nobody can report on them";
@@ -387,17 +393,17 @@ export class TaskRunner implements ReclaimSite, PollMember {
     durationMs: number,
     until: number,
   ): void {
-    const { clock, events, gate, random } = this.#shared;
+    const { clock, events, random } = this.#shared;
     const { taskDefName: taskType } = this.config;
-    const verdict = failureVerdict(reply);
+    const meaning = meaningOf(reply);
     this.#failingSince ??= clock.now();
     this.#lastPollError = reply.error.message;
-    permit.report(reply.error.status === 500 ? "overloaded" : verdict, reply.error.retryAfterMs);
-    if (gate.isOpen || verdict === "ok" || verdict === "neutral") {
-      // It is about this task type, or one failure among many successes; the others must not wait for it.
+    // A poll carries nothing that Conductor could fail over: it is the server, or this queue.
+    permit.report(meaning.server === "unknown" ? { ...meaning, server: meaning.failureClass } : meaning);
+    if (meaning.server === "there") {
+      // Conductor itself refuses this task type; the others must not wait for it.
       this.#refusals += 1;
-      const failureClass = reply.error.status === 403 ? "unauthorized" : "overloaded";
-      this.#notBefore = clock.now() + backoffMs(failureClass, this.#refusals, random, reply.error.retryAfterMs);
+      this.#notBefore = clock.now() + backoffMs(meaning.failureClass, this.#refusals, random, reply.error.retryAfterMs);
     }
     if (mayBeLost(reply)) {
       this.#parts.delivery.suspect();

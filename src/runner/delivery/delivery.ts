@@ -2,32 +2,44 @@ import { LinkedList } from "../../base/linked-list.js";
 import type { ConductorError } from "../../conductor/errors.js";
 import type { ReceivedTask } from "../../conductor/hand-out.js";
 import type { Reply } from "../../conductor/reply.js";
+import type { TaskStatus } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
+import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
+import { DONE, mayBeLost, meaningOf, type FailureClass, type Meaning } from "../answers/meaning.js";
+import {
+  fateOfResult,
+  isPoison,
+  NO_EVIDENCE,
+  withRefusal,
+  type ResultFate,
+  type ResultFault,
+  type UpdateEndpoint,
+} from "../answers/result-fate.js";
 import { backoffMs } from "../gate/backoff.js";
 import type { Permit } from "../gate/server-gate.js";
-import { failureClassOf, mayBeLost, failureVerdict, type Verdict } from "../gate/verdict.js";
 import type { Door, InFlightTask } from "../in-flight.js";
 import type { InheritedResult, InheritedSink, ResultKeeper } from "../journal/keeper.js";
 import { plainFailure, type Parcel } from "../parcel.js";
 import type { Shared } from "../shared.js";
+import { askBeside } from "./ask-beside.js";
+import { Chaining } from "./chaining.js";
 import { Outbox, type OutboxLimits } from "./outbox.js";
 import { moreTime, type RequestTimes } from "./request-times.js";
 import { createShipment, type Shipment } from "./shipment.js";
 import { checkTask, isUndone } from "./task-check.js";
-import {
-  isPoisonous,
-  judgeUpdate,
-  type ResultFault,
-  type UpdateEndpoint,
-  type UpdateVerdict,
-} from "./update-verdict.js";
 
-/** `update-v2` is asked for again after this long on a server that did not have it, in ms. */
-const V2_RECHECK_MS = 600_000;
-/** After an answer was lost no task is asked for along with an update for this long, in ms. */
-const SUSPICION_MS = 2_000;
 /** An attempt that takes longer may never end, when nothing else is to be relied on, in ms. */
 const SLOW_ATTEMPT_MS = 500;
+/** A result that another one overtook within this time before its refusal was refused alone, in ms. */
+const BESIDE_MS = 250;
+/** From this refusal in a row on it is asked whether the server still wants the result, and whether others pass. */
+const ASK_FROM_REFUSAL = 3;
+/** So often refused alone it is said. */
+const SAY_AFTER_ALONE = 2;
+/** So many refused looks at a task that a dead process finished say that its result has to go without one. */
+const MAX_LOOKS_REFUSED = 5;
+/** In the log, for all tasks together. */
+const REPORTING = "reporting results";
 
 /** What a delivery tells, and asks, the parts around it. */
 export interface DeliveryHooks {
@@ -47,8 +59,8 @@ export interface DeliveryHooks {
  *
  * A result is a {@link Shipment} here: on its way (one attempt), in the outbox until its next attempt is due, or closed.
  * It closes by one of the doors `reported`, `moot` and `undeliverable`, or is left in the journal for a successor. What
- * an answer means is decided by `judgeUpdate`; a result that is refused for good is replaced, once, by a failure that says
- * why. Slots call {@link deliver}, the journal {@link deliverInherited}, a stop {@link stop}, and a process that must end
+ * an answer means is decided by `fateOfResult`; a result that is refused for good, or alone again and again, is replaced,
+ * once, by a failure that says why. Slots call {@link deliver}, the journal {@link deliverInherited}, a stop {@link stop}, and a process that must end
  * {@link sendAgain}.
  */
 export class Delivery implements InheritedSink {
@@ -59,9 +71,10 @@ export class Delivery implements InheritedSink {
   /** Every result that we have, on its way or waiting. */
   readonly #shipments = new LinkedList<Shipment>();
   readonly #outbox: Outbox;
-  #acknowledged = 0;
-  #v2MissingUntil = -Infinity;
-  #suspectUntil = -Infinity;
+  readonly #chaining = new Chaining();
+  readonly #repeatLog: RepeatLog;
+  /** When a result was last acknowledged, by the clock. */
+  #acknowledgedAt = -Infinity;
   #stopped: string | undefined;
 
   constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, times: RequestTimes, journal?: ResultKeeper) {
@@ -69,6 +82,7 @@ export class Delivery implements InheritedSink {
     this.#hooks = hooks;
     this.#times = times;
     this.#journal = journal;
+    this.#repeatLog = createRepeatLog({ clock: shared.clock, logger: shared.log });
     this.#outbox = new Outbox(
       shared,
       limits,
@@ -89,15 +103,9 @@ export class Delivery implements InheritedSink {
     return this.#outbox.isFull;
   }
 
-  /** Whether the next task may be asked for along with an update. */
-  get mayChain(): boolean {
-    const now = this.#shared.clock.now();
-    return now >= this.#v2MissingUntil && now >= this.#suspectUntil;
-  }
-
   /** An answer that may have carried a task was lost: be careful for a while. */
   suspect(): void {
-    this.#suspectUntil = this.#shared.clock.now() + SUSPICION_MS;
+    this.#chaining.suspect(this.#shared.clock.now());
   }
 
   /**
@@ -140,26 +148,28 @@ export class Delivery implements InheritedSink {
   }
 
   async #deliverNow(shipment: Shipment, chain: boolean): Promise<ReceivedTask | null> {
-    const permit = this.#shared.gate.admit();
+    const { clock, gate } = this.#shared;
+    const permit = gate.admit("report");
     if ("waitMs" in permit) {
       this.#store(shipment);
       return null;
     }
-    const useV2 = chain && !permit.isProbe && this.mayChain;
-    let verdict = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
-    while (verdict.kind === "askV1" || verdict.kind === "rejected") {
-      if (verdict.kind === "rejected" && !this.#replaceByFailure(shipment, verdict.why)) return null;
-      const asksV1 = verdict.kind === "askV1";
-      const again = this.#shared.gate.admit();
+    const useV2 = chain && !permit.isProbe && this.#chaining.mayAsk(clock.now());
+    let fate = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
+    while (fate.kind === "askV1" || fate.kind === "rejected") {
+      if (fate.kind === "rejected" && !this.#replaceByFailure(shipment, fate.why)) return null;
+      const again = gate.admit("report");
       if ("waitMs" in again) {
         this.#store(shipment);
         return null;
       }
-      verdict = await this.#attempt(shipment, again, "v1");
-      if (asksV1 && verdict.kind === "acknowledged") this.#noteMissingV2();
+      fate = await this.#attempt(shipment, again, "v1");
     }
-    if (verdict.kind === "retry") this.#store(shipment);
-    return verdict.kind === "acknowledged" ? (verdict.next ?? null) : null;
+    if (fate.kind === "retry") {
+      this.#noteBeside(shipment, fate.fault);
+      this.#store(shipment);
+    }
+    return fate.kind === "acknowledged" ? (fate.next ?? null) : null;
   }
 
   /** A bug of ours must not cost a result. */
@@ -200,7 +210,7 @@ export class Delivery implements InheritedSink {
     for (const shipment of this.#shipments.toArray()) {
       const isSlow = this.#shared.clock.now() - shipment.attemptedAt >= SLOW_ATTEMPT_MS;
       if (!isSlow || this.#outbox.has(shipment) || shipment.isAcknowledged) continue;
-      const permit = this.#shared.gate.admit();
+      const permit = this.#shared.gate.admit("report", true);
       if ("waitMs" in permit) return;
       this.#attempt(shipment, permit, "v1").catch((error: unknown) => {
         this.#storeAfterBug(shipment, error);
@@ -208,13 +218,7 @@ export class Delivery implements InheritedSink {
     }
   }
 
-  #noteMissingV2(): void {
-    if (this.#shared.clock.now() < this.#v2MissingUntil) return;
-    this.#v2MissingUntil = this.#shared.clock.now() + V2_RECHECK_MS;
-    this.#shared.log.warn({}, "the server has no update-v2 endpoint; results go by POST /tasks");
-  }
-
-  async #attempt(shipment: Shipment, permit: Permit, endpoint: UpdateEndpoint): Promise<UpdateVerdict> {
+  async #attempt(shipment: Shipment, permit: Permit, endpoint: UpdateEndpoint): Promise<ResultFate> {
     shipment.attempts += 1;
     const attemptedAt = this.#shared.clock.now();
     shipment.attemptedAt = attemptedAt;
@@ -226,20 +230,40 @@ export class Delivery implements InheritedSink {
       if (ended !== undefined) return ended;
       reply = await this.#send(shipment, parcel, permit, endpoint);
     } catch (error) {
-      permit.report("neutral");
+      permit.forget();
       throw error;
     }
-    const verdict = judgeUpdate(reply, endpoint);
+    const meaning = meaningOf(reply);
+    const fate = fateOfResult(reply, endpoint, meaning);
     if (reply.kind === "answered") {
-      permit.report("ok");
+      permit.report(DONE);
+      this.#noteEndpoint(shipment, endpoint);
       this.#onAcknowledged(shipment, parcel, attemptedAt);
-    } else if (verdict.kind === "askV1") {
-      // Asking for an endpoint that is not there tells nothing about the server.
-      permit.report("neutral", reply.error.retryAfterMs);
     } else {
-      this.#onFailed(shipment, permit, reply, verdict, endpoint, attemptedAt);
+      // What is about `update-v2` alone says nothing of the server: POST /tasks will.
+      if (fate.kind === "askV1") permit.forget();
+      else permit.report(meaning);
+      this.#onFailed(shipment, permit, reply, meaning, fate, endpoint, attemptedAt);
     }
-    return verdict;
+    return fate;
+  }
+
+  /** Keeps account of which endpoint takes results. */
+  #noteEndpoint(shipment: Shipment, endpoint: UpdateEndpoint): void {
+    const { clock, log } = this.#shared;
+    this.#repeatLog.succeeded(REPORTING);
+    if (endpoint === "v2") {
+      if (this.#chaining.worked()) log.info({}, "update-v2 works again; the next task comes along with it");
+      return;
+    }
+    const { refusedByV2 } = shipment;
+    if (refusedByV2 === undefined) return;
+    shipment.refusedByV2 = undefined;
+    if (this.#chaining.refused(clock.now(), refusedByV2.isSure))
+      log.warn(
+        { err: refusedByV2.error },
+        "update-v2 is refused where POST /tasks works; results go by that, and tasks come by polls alone",
+      );
   }
 
   #send({ entry, deadlineMs }: Shipment, parcel: Parcel, { isProbe }: Permit, endpoint: UpdateEndpoint) {
@@ -252,7 +276,7 @@ export class Delivery implements InheritedSink {
   #onAcknowledged(shipment: Shipment, parcel: Parcel, attemptedAt: number): void {
     const { clock, events } = this.#shared;
     const { entry } = shipment;
-    this.#acknowledged += 1;
+    this.#acknowledgedAt = clock.now();
     if (entry.hasUnclearExtension) void this.#verify(shipment);
     else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
     if (!events.taskUpdated.isHeard) return;
@@ -274,18 +298,21 @@ export class Delivery implements InheritedSink {
     shipment: Shipment,
     permit: Permit,
     reply: Exclude<Reply<unknown>, { kind: "answered" }>,
-    verdict: UpdateVerdict,
+    meaning: Meaning,
+    fate: ResultFate,
     endpoint: UpdateEndpoint,
     attemptedAt: number,
   ): void {
     const { clock, events } = this.#shared;
     const { entry } = shipment;
     const { error } = reply;
-    const failure = failureVerdict(reply);
-    permit.report(failure, error.retryAfterMs);
-    if (endpoint === "v2" && mayBeLost(reply)) {
+    if (endpoint === "v2" && fate.kind !== "gone") {
+      shipment.refusedByV2 = { isSure: fate.kind === "askV1", error };
       this.suspect();
-      this.#hooks.onLostChain(entry.worker);
+      if (mayBeLost(reply)) this.#hooks.onLostChain(entry.worker);
+    } else {
+      // It is not `update-v2` alone.
+      shipment.refusedByV2 = undefined;
     }
     if (events.taskUpdateFailed.isHeard) {
       events.taskUpdateFailed.emit({
@@ -293,26 +320,28 @@ export class Delivery implements InheritedSink {
         attemptMs: clock.now() - attemptedAt,
         attempts: shipment.attempts,
         error,
-        then: verdict.kind === "gone" ? "moot" : verdict.kind === "rejected" ? "refused" : "retry",
+        then: fate.kind === "gone" ? "moot" : fate.kind === "rejected" ? "refused" : "retry",
         isLost: reply.kind === "maybeApplied",
       });
     }
-    if (error.code === "DEADLINE_EXCEEDED" && !permit.isProbe) this.#giveLonger(shipment);
-    if (verdict.kind === "gone") this.#moot(shipment, error.serverMessage ?? error.message);
-    else if (verdict.kind === "retry") this.#noteFailure(shipment, verdict.fault, failure, error);
+    const isGivenLonger = error.code === "DEADLINE_EXCEEDED" && !permit.isProbe && this.#giveLonger(shipment);
+    if (fate.kind === "gone") this.#notThere(shipment, error.serverMessage ?? error.message);
+    else if (fate.kind === "retry") this.#noteFailure(shipment, isGivenLonger ? "none" : fate.fault, meaning, error);
   }
 
-  #giveLonger(shipment: Shipment): void {
+  /** False: it has got all there is. */
+  #giveLonger(shipment: Shipment): boolean {
     const { gate, log } = this.#shared;
     const { entry, parcel, attemptedAt } = shipment;
     const deadlineMs = moreTime(this.#times, gate, attemptedAt, shipment.deadlineMs);
-    if (deadlineMs === undefined) return;
+    if (deadlineMs === undefined) return false;
     if (shipment.deadlineMs === undefined)
       log.warn(
         { ...entry.ids, resultBytes: parcel.body.length, deadlineMs },
         "a result did not get through within the time for a request, while others did; it is given more",
       );
     shipment.deadlineMs = deadlineMs;
+    return true;
   }
 
   /** The server has the result; an extension on its way may still undo that, and then it is sent again. */
@@ -333,31 +362,49 @@ export class Delivery implements InheritedSink {
   }
 
   /** Whether the task still waits for this very result: undefined when it does, otherwise what became of the attempt. */
-  async #checkFirst(shipment: Shipment, permit: Permit): Promise<UpdateVerdict | undefined> {
-    const check = await checkTask(this.#shared, shipment.entry, permit);
+  async #checkFirst(shipment: Shipment, permit: Permit): Promise<ResultFate | undefined> {
+    // Where nobody tells what the server has, the result goes all the same: for a task that has ended it changes nothing.
+    if (shipment.looksRefused >= MAX_LOOKS_REFUSED) return undefined;
+    const look = this.#shared.gate.admit("aside task");
+    if ("waitMs" in look) {
+      permit.forget();
+      shipment.notBefore = this.#shared.clock.now() + look.waitMs;
+      return { kind: "retry", fault: "none" };
+    }
+    const check = await checkTask(this.#shared, shipment.entry, look);
+    look.report(DONE);
     if (check.kind === "ours") return undefined;
+    permit.forget();
     if (check.kind === "ended") {
-      const leave = check.isUnknown ? shipment.kept?.leave : undefined;
-      // It was another server's; when the process that talks to that one comes, it is there.
-      if (leave !== undefined && this.#leaveInJournal(shipment)) leave();
+      if (check.isUnknown) this.#notThere(shipment, check.why);
       else this.#moot(shipment, check.why);
       return { kind: "gone" };
     }
-    this.#noteFailure(shipment, "none", check.failure, check.error);
+    const { lastOkAt = -Infinity } = this.#shared.gate;
+    // Others were answered meanwhile: it is the look that is refused, and not the server that is away.
+    if (check.meaning.subject === "open" && lastOkAt >= shipment.attemptedAt - BESIDE_MS) shipment.looksRefused += 1;
+    this.#noteFailure(shipment, "none", check.meaning, check.error);
     return { kind: "retry", fault: "none" };
   }
 
-  #noteFailure(shipment: Shipment, fault: ResultFault, failure: Verdict, error: ConductorError): void {
-    const { clock, random, log } = this.#shared;
+  /** The server does not know the task. */
+  #notThere(shipment: Shipment, why: string): void {
+    const leave = shipment.kept?.leave;
+    // It was another server's; when the process that talks to that one comes, it is there.
+    if (leave !== undefined && this.#leaveInJournal(shipment)) leave();
+    else this.#moot(shipment, why);
+  }
+
+  #noteFailure(shipment: Shipment, fault: ResultFault, meaning: Meaning, error: ConductorError): void {
+    const { clock, gate, log, random } = this.#shared;
     const now = clock.now();
     shipment.failures += 1;
     shipment.lastError = error;
-    shipment.notBefore = now + backoffMs(failureClassOf(failure), shipment.failures, random, error.retryAfterMs);
+    // Who is refused alone is not refused for want of rights, and need not wait for a person.
+    const failureClass: FailureClass = shipment.evidence.alone > 0 ? "overloaded" : meaning.failureClass;
+    shipment.notBefore = now + backoffMs(failureClass, shipment.failures, random, error.retryAfterMs);
     if (fault !== "none") {
-      if (shipment.refusals === 0) {
-        shipment.firstRefusalAt = now;
-        shipment.acknowledgedAtFirstRefusal = this.#acknowledged;
-      }
+      if (shipment.refusals === 0) shipment.firstRefusalAt = now;
       shipment.refusals += 1;
     }
     const { ids } = shipment.entry;
@@ -365,6 +412,8 @@ export class Delivery implements InheritedSink {
       { ...ids, attempts: shipment.attempts, err: error },
       "a result could not be delivered; it is kept and tried again",
     );
+    if (gate.isRefusedAlone("report"))
+      this.#repeatLog.failed(REPORTING, { ...ids, err: error }, "results are not taken; they are kept and tried again");
   }
 
   #store(shipment: Shipment): void {
@@ -383,11 +432,12 @@ export class Delivery implements InheritedSink {
     try {
       await this.#hooks.settled(shipment.entry);
       shipment.entry.state = "delivering";
-      const verdict = await this.#attempt(shipment, permit, "v1");
-      if (verdict.kind === "rejected" || (verdict.kind === "retry" && this.#poisons(shipment, verdict.fault))) {
-        const why = verdict.kind === "rejected" ? verdict.why : whyOf(shipment);
-        if (this.#replaceByFailure(shipment, why)) this.#store(shipment);
-      } else if (verdict.kind === "retry") {
+      const fate = await this.#attempt(shipment, permit, "v1");
+      if (fate.kind === "rejected") {
+        if (this.#replaceByFailure(shipment, fate.why)) this.#store(shipment);
+      } else if (fate.kind === "retry") {
+        const isGivenUp = fate.fault !== "none" && (await this.#isPoison(shipment, fate.fault));
+        if (shipment.isClosed || (isGivenUp && !this.#replaceByFailure(shipment, whyOf(shipment)))) return;
         this.#store(shipment);
       }
     } catch (error) {
@@ -395,10 +445,43 @@ export class Delivery implements InheritedSink {
     }
   }
 
-  #poisons(shipment: Shipment, fault: ResultFault): boolean {
-    if (fault === "none") return false;
-    const othersAccepted = this.#acknowledged > shipment.acknowledgedAtFirstRefusal;
-    return isPoisonous(fault, shipment.refusals, this.#shared.clock.now() - shipment.firstRefusalAt, othersAccepted);
+  /** Whether the result is refused for what it is. Asks the server what it makes of the task, and of something small. */
+  async #isPoison(shipment: Shipment, fault: Exclude<ResultFault, "none">): Promise<boolean> {
+    const { clock, gate, log } = this.#shared;
+    const { entry, lastError } = shipment;
+    const isNoted = this.#noteBeside(shipment, fault);
+    if (shipment.refusals >= ASK_FROM_REFUSAL || gate.isRefusedAlone("report")) {
+      const beside = await askBeside(this.#shared, entry);
+      if (shipment.isClosed || this.#stopped !== undefined) return false;
+      if (beside.kind === "ended") {
+        this.#endedMeanwhile(shipment, beside.status, beside.why);
+        return false;
+      }
+      if (!isNoted && beside.kind !== "unknown") shipment.evidence = withRefusal(shipment.evidence, beside.kind);
+    }
+    const { alone } = shipment.evidence;
+    if (alone >= SAY_AFTER_ALONE && !shipment.isSaid) {
+      shipment.isSaid = true;
+      log.warn(
+        { ...entry.ids, attempts: shipment.attempts, resultBytes: shipment.parcel.body.length, err: lastError },
+        "a result is refused while others are taken; if that goes on, its task is reported failed for it",
+      );
+    }
+    return isPoison(fault, shipment.evidence, shipment.refusals, clock.now() - shipment.firstRefusalAt);
+  }
+
+  /** What was seen, without asking, beside a refusal of this result. False: nothing. */
+  #noteBeside(shipment: Shipment, fault: ResultFault): boolean {
+    if (fault === "none" || this.#acknowledgedAt < shipment.attemptedAt - BESIDE_MS) return false;
+    shipment.evidence = withRefusal(shipment.evidence, "taken");
+    return true;
+  }
+
+  /** The task of a result that was always refused is not ours any more: perhaps because one attempt got through. */
+  #endedMeanwhile(shipment: Shipment, status: TaskStatus | undefined, why: string): void {
+    const { parcel, attemptedAt } = shipment;
+    if (status !== undefined && status === parcel.result.status) this.#onAcknowledged(shipment, parcel, attemptedAt);
+    else this.#moot(shipment, why);
   }
 
   /** The server gets a terminal failure that says why, instead of the result. False: that was refused, too. */
@@ -412,6 +495,8 @@ export class Delivery implements InheritedSink {
     shipment.isVerdict = true;
     shipment.failures = 0;
     shipment.refusals = 0;
+    shipment.evidence = NO_EVIDENCE;
+    shipment.refusedByV2 = undefined;
     shipment.notBefore = this.#shared.clock.now();
     shipment.parcel = plainFailure(shipment.entry, `the server refused the result: ${why}`);
     return true;

@@ -2,9 +2,9 @@ import { parseJson, type Reply } from "../../conductor/reply.js";
 import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
 import { taskTimes } from "../execution/task-times.js";
+import { meaningOf, type Meaning } from "../answers/meaning.js";
 import { backoffMs } from "../gate/backoff.js";
-import { reportReply, type Permit } from "../gate/server-gate.js";
-import { isUnheard, failureClassOf, isGone, failureVerdict } from "../gate/verdict.js";
+import type { Permit } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
 import { moreTime, type RequestTimes } from "./request-times.js";
@@ -109,15 +109,16 @@ export class HandBack {
     const { clock } = this.#shared;
     const pending = pendingOf(entry, options, clock.now());
     for (let failures = 1; ; failures += 1) {
-      const permit = await this.#permit(pending, onAttempted);
+      const permit = await this.#permit(pending, failures > 1, onAttempted);
       if (permit === undefined) {
         this.#giveUp(entry, new Error("no answer from the server"));
         return;
       }
       if (clock.now() - pending.checkedAt >= CHECK_AFTER_MS) pending.mustCheck = true;
       const reply = await this.#ask(pending, permit);
-      reportReply(permit, reply);
-      const state = stateOf(entry, reply);
+      const meaning = meaningOf(reply);
+      permit.report(meaning);
+      const state = stateOf(entry, reply, meaning);
       if (state === "done") {
         this.#done(pending);
         return;
@@ -137,9 +138,8 @@ export class HandBack {
       }
       if (state === "unclear") pending.mustCheck = true;
       onAttempted();
-      if (!isOwnFault(reply)) this.#beginAnew(pending);
-      const failureClass = failureClassOf(failureVerdict(reply));
-      const pauseMs = backoffMs(failureClass, failures, this.#shared.random, undefined);
+      if (meaning.speaker !== "conductor") this.#beginAnew(pending);
+      const pauseMs = backoffMs(meaning.failureClass, failures, this.#shared.random, undefined);
       await this.#sleep(Math.min(pauseMs, pending.giveUpAt - clock.now()));
     }
   }
@@ -171,16 +171,16 @@ export class HandBack {
     table.leave(entry, "moot");
   }
 
-  /** The server is away: that is not the hand-back's fault. */
+  /** The server is away, or somebody on the way refuses: that is not the hand-back's fault. */
   #beginAnew(pending: Pending): void {
     const giveUpAt = Math.min(this.#shared.clock.now() + GIVE_UP_AFTER_MS, pending.oursUntil);
     pending.giveUpAt = Math.max(pending.giveUpAt, giveUpAt);
   }
 
-  async #permit(pending: Pending, onAttempted: () => void): Promise<Permit | undefined> {
+  async #permit(pending: Pending, hasFailed: boolean, onAttempted: () => void): Promise<Permit | undefined> {
     const { clock, gate } = this.#shared;
     while (!this.#stopped && clock.now() < pending.giveUpAt) {
-      const permit = gate.admit();
+      const permit = gate.admit(pending.mustCheck ? "aside task" : "report", hasFailed);
       if (!("waitMs" in permit)) return permit;
       onAttempted();
       await this.#sleep(permit.waitMs, true);
@@ -238,17 +238,13 @@ function pendingOf(entry: InFlightTask, options: HandBackOptions, now: number): 
   };
 }
 
-function stateOf(entry: InFlightTask, reply: Reply<true | Task>): HandBackState {
+function stateOf(entry: InFlightTask, reply: Reply<true | Task>, { speaker, subject }: Meaning): HandBackState {
   if (reply.kind === "answered") return reply.value !== true && entry.isAsHandedOut(reply.value) ? "ours" : "done";
-  if (isGone(reply)) return "gone";
+  if (subject === "task") return "gone";
+  // By Conductor, or by our own transport. A stranger's refusal is waited out.
+  if (subject === "request") return "refused";
   const status = reply.kind === "refused" ? reply.error.status : undefined;
   // Refusals below 500 were not applied; anything else may have been.
   if (reply.kind === "maybeApplied" || (status !== undefined && status >= 500)) return "unclear";
-  return status !== undefined && status !== 403 && isOwnFault(reply) ? "refused" : "again";
-}
-
-/** It was refused for what it is, by a server that is there. */
-function isOwnFault(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
-  const verdict = failureVerdict(reply);
-  return (verdict === "ok" || verdict === "neutral") && !isUnheard(reply.error);
+  return speaker === "conductor" && status === 405 ? "refused" : "again";
 }

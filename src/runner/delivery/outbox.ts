@@ -82,15 +82,15 @@ export class Outbox {
     this.#timer = undefined;
     let nextAt = Infinity;
     const now = clock.now();
-    for (const shipment of this.#shipments) {
+    for (const shipment of this.#inTurn()) {
       if (this.#sending >= MAX_PARALLEL) return;
       if (shipment.notBefore > now) {
         nextAt = Math.min(nextAt, shipment.notBefore);
         continue;
       }
-      const permit = gate.admit();
+      const permit = gate.admit("report", shipment.failures > 0);
       if ("waitMs" in permit) {
-        nextAt = now + permit.waitMs;
+        nextAt = Math.min(nextAt, now + permit.waitMs);
         break;
       }
       this.#shipments.delete(shipment);
@@ -103,6 +103,12 @@ export class Outbox {
         this.#pump();
       }, nextAt - now);
     }
+  }
+
+  /** What was not refused yet goes first: what was may be refused for what it is. */
+  *#inTurn(): Iterable<Shipment> {
+    for (const shipment of this.#shipments) if (shipment.failures === 0) yield shipment;
+    for (const shipment of this.#shipments) if (shipment.failures > 0) yield shipment;
   }
 
   async #sendNow(shipment: Shipment, permit: Permit): Promise<void> {

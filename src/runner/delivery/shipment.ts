@@ -1,5 +1,6 @@
 import type { Linked } from "../../base/linked-list.js";
 import type { ConductorError } from "../../conductor/errors.js";
+import { NO_EVIDENCE, type Evidence } from "../answers/result-fate.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { KeptResult } from "../journal/keeper.js";
 import type { Parcel } from "../parcel.js";
@@ -20,8 +21,14 @@ export interface Shipment extends Linked<Shipment> {
   /** Refusals in a row that count against the result: see {@link ResultFault}. */
   refusals: number;
   firstRefusalAt: number;
-  /** How many results the server had taken by then, from this process. */
-  acknowledgedAtFirstRefusal: number;
+  /** What was seen beside those refusals. */
+  evidence: Evidence;
+  /** It is said that this one is refused alone. */
+  isSaid: boolean;
+  /** What `update-v2` made of it, if it did not take it. `isSure`: that was about the endpoint, or these bytes there. */
+  refusedByV2: { readonly isSure: boolean; readonly error: ConductorError } | undefined;
+  /** Looks at its task in a row that somebody on the way refused. */
+  looksRefused: number;
   /** The result was refused for good, and this is the failure that says so. */
   isVerdict: boolean;
   lastError: ConductorError | undefined;
@@ -47,7 +54,10 @@ export function createShipment(entry: InFlightTask, parcel: Parcel, now: number,
     failures: 0,
     refusals: 0,
     firstRefusalAt: 0,
-    acknowledgedAtFirstRefusal: 0,
+    evidence: NO_EVIDENCE,
+    isSaid: false,
+    refusedByV2: undefined,
+    looksRefused: 0,
     isVerdict: false,
     lastError: undefined,
     isAcknowledged: false,

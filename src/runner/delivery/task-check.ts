@@ -1,7 +1,8 @@
 import { sleep } from "../../base/clock.js";
 import type { ConductorError } from "../../conductor/errors.js";
+import type { TaskStatus } from "../../conductor/types.js";
+import { DONE, meaningOf, type Meaning } from "../answers/meaning.js";
 import type { Permit } from "../gate/server-gate.js";
-import { isGone, failureVerdict, type Verdict } from "../gate/verdict.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
@@ -9,8 +10,9 @@ import type { Shipment } from "./shipment.js";
 /** What the server says of a task whose result we have: whether it still waits for what we have to say. */
 export type TaskCheck =
   | { readonly kind: "ours" }
-  | { readonly kind: "ended"; readonly why: string; readonly isUnknown: boolean }
-  | { readonly kind: "unclear"; readonly error: ConductorError; readonly failure: Verdict };
+  /** `isUnknown`: the server has never heard of it; otherwise it is as `status` says, or was handed out anew. */
+  | { readonly kind: "ended"; readonly why: string; readonly isUnknown: boolean; readonly status?: TaskStatus }
+  | { readonly kind: "unclear"; readonly error: ConductorError; readonly meaning: Meaning };
 
 /** An acknowledged result that a late lease extension may have undone is checked so long after, in ms, and so often. */
 const VERIFY_AFTER_MS = 1_000;
@@ -22,21 +24,24 @@ export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Pe
   const reply = await api.get(taskId);
   if (reply.kind === "answered") {
     if (entry.isAsHandedOut(reply.value)) return { kind: "ours" };
-    permit.report("ok");
+    permit.report(DONE);
     const { status, pollCount } = reply.value;
     const why = `the task is ${status}, handed out ${pollCount} times (for this result: ${ourPollCount})`;
-    return { kind: "ended", why, isUnknown: false };
+    return pollCount === ourPollCount
+      ? { kind: "ended", why, isUnknown: false, status }
+      : { kind: "ended", why, isUnknown: false };
   }
   const { error } = reply;
-  const failure = failureVerdict(reply);
-  permit.report(failure, error.retryAfterMs);
-  if (isGone(reply)) return { kind: "ended", why: error.serverMessage ?? error.message, isUnknown: true };
-  return { kind: "unclear", error, failure };
+  const meaning = meaningOf(reply);
+  permit.report(meaning);
+  if (meaning.subject === "task") return { kind: "ended", why: error.serverMessage ?? error.message, isUnknown: true };
+  return { kind: "unclear", error, meaning };
 }
 
 /**
  * An extension that got no answer may be carried out after the result, and write the task back as it was. Checks that a
- * second or two later, again while that is unclear; true when it happened. Gives up early when the shipment is closed.
+ * second or two later, again while that is unclear. True when it happened, and where nobody tells: a result that arrives
+ * twice changes nothing. Gives up early when the shipment is closed.
  */
 export async function isUndone(shared: Shared, shipment: Shipment): Promise<boolean> {
   const { clock, gate, random } = shared;
@@ -44,13 +49,13 @@ export async function isUndone(shared: Shared, shipment: Shipment): Promise<bool
     // Those that were acknowledged together are not all checked at once.
     await sleep(clock, VERIFY_AFTER_MS * (1 + random()));
     if (shipment.isClosed) return false;
-    const permit = gate.admit();
+    const permit = gate.admit("aside task");
     if ("waitMs" in permit) continue;
     i += 1;
     const check = await checkTask(shared, shipment.entry, permit);
     if (check.kind === "unclear") continue;
-    if (check.kind === "ours") permit.report("ok");
+    if (check.kind === "ours") permit.report(DONE);
     return check.kind === "ours";
   }
-  return false;
+  return true;
 }

@@ -1,11 +1,11 @@
 import { ENDED_TASK_STATUSES } from "../../conductor/ended-statuses.js";
-import type { TaskResult } from "../../conductor/types.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../worker/errors.js";
-import { backoffMs } from "../gate/backoff.js";
+import { isGone, meaningOf } from "../answers/meaning.js";
+import { backoffMs, MAX_RETRY_AFTER_MS } from "../gate/backoff.js";
 import { reportReply } from "../gate/server-gate.js";
-import { failureClassOf, isGone, failureVerdict } from "../gate/verdict.js";
 import type { InFlightTask } from "../in-flight.js";
+import { leaseExtension } from "../parcel.js";
 import type { Shared } from "../shared.js";
 import { marginMs, taskTimes } from "./task-times.js";
 
@@ -54,6 +54,8 @@ export class Upkeep {
   readonly #cancellationCheckMs: number;
   readonly #cares = new WeakMap<InFlightTask, Care>();
   #checksUnderWay = 0;
+  /** Their leases are due, and the gate was shut. */
+  readonly #heldUp = new Set<InFlightTask>();
 
   constructor(
     shared: Shared,
@@ -65,6 +67,9 @@ export class Upkeep {
     this.#repeatLog = repeatLog;
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#cancellationCheckMs = cancellationCheckMs;
+    shared.gate.onChange(() => {
+      if (shared.gate.isOpen) this.#letGo();
+    });
   }
 
   /** Fixes the task's deadline. Synchronous functions need no more than that. */
@@ -111,9 +116,23 @@ export class Upkeep {
   /** Stops caring: the task has left. */
   end(entry: InFlightTask): void {
     this.#cares.delete(entry);
+    this.#heldUp.delete(entry);
     if (entry.timer === undefined) return;
     this.#shared.clock.clearTimer(entry.timer);
     entry.timer = undefined;
+  }
+
+  /** The server is back: leases that are due do not wait for their timers. */
+  #letGo(): void {
+    const now = this.#shared.clock.now();
+    const entries = [...this.#heldUp];
+    this.#heldUp.clear();
+    for (const entry of entries) {
+      const care = this.#cares.get(entry);
+      if (care === undefined) continue;
+      care.leaseDueAt = Math.min(care.leaseDueAt, now);
+      this.#arm(entry, care, now);
+    }
   }
 
   /** The function has settled: only the lease of a result on its way is left to look after, if it needs one. */
@@ -176,26 +195,19 @@ export class Upkeep {
       care.leaseDueAt = sentAt + care.responseTimeoutMs / 2;
       return;
     }
-    let permit = gate.admit();
+    let permit = gate.admit("report", care.failures > 0);
     // Others can wait for the server, and so can a lease that is over; one that would end meanwhile cannot.
     const cannotWait = "waitMs" in permit && !isOver && permit.waitMs >= leftMs - marginMs(care.responseTimeoutMs);
-    if (cannotWait) permit = gate.admitUrgent();
+    if (cannotWait) permit = gate.admitUrgent("report");
     if ("waitMs" in permit) {
       care.leaseDueAt = sentAt + Math.max(permit.waitMs, 10);
+      this.#heldUp.add(entry);
       return;
     }
-    const { taskId, workflowInstanceId } = entry.task;
-    const extension: TaskResult = {
-      taskId,
-      workflowInstanceId,
-      workerId: entry.worker.workerId,
-      status: "IN_PROGRESS",
-      extendLease: true,
-    };
     // An answer that is not waited for leaves the task in doubt; that is only worth it while the lease can be saved.
     const patienceMs = isOver ? Infinity : Math.max(leftMs / 2, MIN_ATTEMPT_MS);
     const deadlineMs = Math.min(this.#requestTimeoutMs, patienceMs);
-    const reply = await api.update(taskId, JSON.stringify(extension), deadlineMs);
+    const reply = await api.update(entry.task.taskId, JSON.stringify(leaseExtension(entry)), deadlineMs);
     reportReply(permit, reply);
     if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
@@ -213,7 +225,7 @@ export class Upkeep {
     }
     // One that is refused for what it is does not close the gate: it must keep itself from coming again and again.
     care.failures += 1;
-    const failureClass = reply.error.status === 403 ? "unauthorized" : failureClassOf(failureVerdict(reply));
+    const { failureClass } = meaningOf(reply);
     const waitMs = backoffMs(failureClass, care.failures, this.#shared.random, reply.error.retryAfterMs);
     // While the lease can be saved, a part of what is left of it at most.
     const stillLeftMs = entry.leaseEndsAt - clock.now();
@@ -232,7 +244,7 @@ export class Upkeep {
       care.cancellationCheckAt = clock.now() + NO_ROOM_MS * (1 + random());
       return;
     }
-    const permit = gate.admit();
+    const permit = gate.admit("aside task");
     if ("waitMs" in permit) {
       care.cancellationCheckAt = clock.now() + Math.max(permit.waitMs, 10);
       return;
@@ -256,7 +268,8 @@ export class Upkeep {
     const nextBytes = reply.kind === "answered" ? (reply.bytes ?? 0) : isTooLarge ? care.checkBytes : 0;
     // Every task has an equal share.
     const shareMs = (nextBytes * table.size * 1000) / CHECK_BYTES_PER_SECOND;
-    care.cancellationCheckAt = clock.now() + Math.max(this.#cancellationCheckMs, shareMs);
+    const askedMs = reply.kind === "answered" ? 0 : Math.min(reply.error.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
+    care.cancellationCheckAt = clock.now() + Math.max(this.#cancellationCheckMs, shareMs, askedMs);
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED_TASK_STATUSES.has(reply.value.status)) {
       this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);

@@ -1,11 +1,4 @@
-/**
- * Why a request did not get through, as far as waiting is concerned:
- * - `unreachable`: refused, reset, closed: a server that restarts is back in seconds.
- * - `silent`: the deadline passed; that time is already spent.
- * - `overloaded`: 429, 5xx, or an answer that is none of Conductor's: somebody answers, and needs room.
- * - `unauthorized`: 401 or 403: a person has to act.
- */
-export type FailureClass = "unreachable" | "silent" | "overloaded" | "unauthorized";
+import type { FailureClass } from "../answers/meaning.js";
 
 const STEPS: Record<FailureClass, { firstMs: number; maxMs: number }> = {
   unreachable: { firstMs: 100, maxMs: 2_000 },

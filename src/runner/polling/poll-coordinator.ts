@@ -1,8 +1,9 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import type { Reply } from "../../conductor/reply.js";
 import type { TaskApi } from "../../conductor/task-api.js";
 import type { Logger } from "../../log/logger.js";
+import { meaningOf } from "../answers/meaning.js";
 import type { ServerGate } from "../gate/server-gate.js";
-import { failureVerdict } from "../gate/verdict.js";
 
 /** What the coordinator needs of a runner. */
 export interface PollMember {
@@ -30,10 +31,13 @@ const ROUND_TRIPS = 5;
 const MAX_ROUND_TRIP_MS = 400;
 /** Between two cuts, in ms: what is under way still counts for the last one. */
 const CUT_PAUSE_MS = 3_000;
-/** Refusals in a row that say that the sizes are not told: one 500 is a server that has a bad moment. */
-const MAX_REFUSALS = 3;
-/** Then they are asked for again after this long, in ms: what stands before the server may have refused them, or an old one. */
-const RECHECK_MS = 600_000;
+/** A queue whose size is told as nothing, or stays as it is, is swept this often all the same, in ms: a cache may be telling it. */
+const UNTOLD_SIZE_MS = 60_000;
+/** Failures in a row that say that the sizes are not told: one 500 is a server that has a bad moment. */
+const MAX_FAILURES = 3;
+/** Then they are asked for again after this long, in ms; doubled each time, up to the second: what refused them may be a stranger. */
+const FIRST_RECHECK_MS = 30_000;
+const MAX_RECHECK_MS = 600_000;
 /** After this long without an overrun one more poll may be held, in ms; doubled with each cut. */
 const RAISE_AFTER_MS = 60_000;
 const MAX_RAISE_AFTER_MS = 900_000;
@@ -64,7 +68,8 @@ export class PollCoordinator {
   #raiseAt = Infinity;
   #watchTimer: Timer;
   #watchesFrom = -Infinity;
-  #refusals = 0;
+  #failures = 0;
+  #recheckMs = FIRST_RECHECK_MS;
   #stopped = false;
 
   constructor(options: { clock: Clock; api: TaskApi; gate: ServerGate; log: Logger; maxHeldPolls: number }) {
@@ -196,43 +201,71 @@ export class PollCoordinator {
   async #fetchSizes(): Promise<void> {
     const watched = this.#members.filter((member) => member.isWaitingForHold);
     if (watched.length === 0 || this.#stopped) return;
-    const permit = this.#gate.admit();
-    if ("waitMs" in permit) return;
+    const permit = this.#gate.admit("aside sizes");
+    if ("waitMs" in permit) {
+      this.#sweepUntold(watched);
+      return;
+    }
     const askedAt = this.#clock.now();
     const reply = await this.#api.queueSizes(watched.map((member) => member.queueName));
     // It takes milliseconds, and waits for a thread like anybody's request: held polls in step may never feel that.
     const waitedMs = this.#clock.now() - askedAt;
     if (reply.kind === "answered" && this.#isLate(waitedMs)) this.#cut(1);
+    permit.report(meaningOf(reply));
     if (reply.kind !== "answered") {
-      const verdict = failureVerdict(reply);
-      permit.report(verdict, reply.error.retryAfterMs);
-      if (reply.kind === "refused" && (verdict === "ok" || verdict === "neutral")) {
-        this.#refusals += 1;
-        if (reply.error.status !== 500 || this.#refusals >= MAX_REFUSALS) this.#giveUpWatching(reply.error);
-      }
+      this.#sweepUntold(watched);
+      this.#failures += 1;
+      // A server that is away is waited for.
+      if (this.#gate.isOpen && (this.#failures >= MAX_FAILURES || isOwnRefusal(reply)))
+        this.#giveUpWatching(reply.error);
       return;
     }
-    this.#refusals = 0;
-    permit.report("ok");
+    this.#failures = 0;
+    this.#recheckMs = FIRST_RECHECK_MS;
     const now = this.#clock.now();
     for (const member of watched) {
       const size = reply.value[member.queueName] ?? 0;
       const known = this.#sizes.get(member);
-      const isNews = known === undefined ? size > 0 : size !== known.size;
-      const isStale = known !== undefined && now - known.sweptAt >= STALE_SIZE_MS;
-      const isSwept = size > 0 && (isNews || isStale);
-      this.#sizes.set(member, { size, sweptAt: isSwept || known === undefined ? now : known.sweptAt });
-      if (isSwept) member.sweep();
+      this.#sizes.set(member, { size, sweptAt: known?.sweptAt ?? now });
+      if (known === undefined ? size > 0 : size !== known.size && size > 0) this.#sweep(member);
+      else this.#sweepIfDue(member, size > 0 ? STALE_SIZE_MS : UNTOLD_SIZE_MS);
     }
   }
 
+  /** What is not told may wait all the same: nobody is to starve for it. */
+  #sweepUntold(watched: readonly PollMember[]): void {
+    for (const member of watched) this.#sweepIfDue(member, STALE_SIZE_MS);
+  }
+
+  #sweepIfDue(member: PollMember, afterMs: number): void {
+    const now = this.#clock.now();
+    const known = this.#sizes.get(member);
+    if (known === undefined) this.#sizes.set(member, { size: 0, sweptAt: now });
+    else if (now - known.sweptAt >= afterMs) this.#sweep(member);
+  }
+
+  #sweep(member: PollMember): void {
+    this.#sizes.set(member, { size: this.#sizes.get(member)?.size ?? 0, sweptAt: this.#clock.now() });
+    member.sweep();
+  }
+
   #giveUpWatching(error: Error): void {
-    this.#refusals = 0;
-    this.#watchesFrom = this.#clock.now() + RECHECK_MS;
-    this.#log.warn(
-      { err: error, forMs: RECHECK_MS },
-      "the server does not tell the sizes of its queues; task types take turns at the held polls",
-    );
+    this.#failures = 0;
+    const forMs = this.#recheckMs;
+    this.#recheckMs = Math.min(forMs * 4, MAX_RECHECK_MS);
+    this.#watchesFrom = this.#clock.now() + forMs;
+    // Once: later it is no news.
+    if (forMs === FIRST_RECHECK_MS)
+      this.#log.warn(
+        { err: error },
+        "the server does not tell the sizes of its queues; task types take turns at the held polls, and it is asked again now and then",
+      );
     for (const member of this.#members) if (member.isWaitingForHold) member.wake();
   }
+}
+
+/** Conductor itself refuses it. That it failed over it, or has no right to tell, may pass. */
+function isOwnRefusal(reply: Reply<unknown>): boolean {
+  const { speaker, server } = meaningOf(reply);
+  return speaker === "conductor" && server === "there";
 }

@@ -2,8 +2,8 @@ import { sleep } from "../../base/clock.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import { mustNotRunTwice } from "../execution/task-times.js";
+import { isGone } from "../answers/meaning.js";
 import { reportReply } from "../gate/server-gate.js";
-import { isGone } from "../gate/verdict.js";
 import { handOutKey, type DeadOwner } from "../journal/keeper.js";
 import type { Shared } from "../shared.js";
 import type { HeldTask, Predecessor } from "./held-task.js";
@@ -107,7 +107,7 @@ async function fetchTask(
   isOver: () => boolean,
 ): Promise<Task | undefined> {
   for (let failures = 0; !isOver();) {
-    const permit = gate.admit();
+    const permit = gate.admit("aside task");
     if ("waitMs" in permit) {
       // A server that is away is waited for.
       await sleep(clock, Math.min(Math.max(permit.waitMs, 1), RETRY_MS));

@@ -4,9 +4,9 @@ import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
+import { isGone } from "../answers/meaning.js";
 import type { EndedHandOuts } from "../ended-hand-outs.js";
-import { reportReply } from "../gate/server-gate.js";
-import { isGone } from "../gate/verdict.js";
+import { reportReply, type Errand } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
 import { ByteAllowance } from "./byte-allowance.js";
 import type { PollerIdentity } from "../poller-identity.js";
@@ -191,7 +191,7 @@ export class Reclaim {
   #begin(search: Pick<Search, "site" | "workerId" | "predecessor" | "notBefore" | "settledAt" | "roundsLeft">): void {
     const { taskDefName } = search.site.config;
     const listing = new PendingListing(
-      (page) => this.#send(() => this.#shared.api.pending(taskDefName, page)),
+      (page) => this.#send("aside listing", () => this.#shared.api.pending(taskDefName, page)),
       this.#allowance,
     );
     const anew = { failures: 0, absences: 0, doubtful: new Map<string, number>(), hasSeenAll: false, busy: false };
@@ -305,7 +305,7 @@ export class Reclaim {
     const { api, clock } = this.#shared;
     const { taskDefName, domain } = search.site.config;
     const queue = queueNameOf(taskDefName, domain);
-    const sizes = await this.#send(() => api.queueSizes([queue]));
+    const sizes = await this.#send("aside sizes", () => api.queueSizes([queue]));
     if (sizes === "away" || sizes.kind !== "answered") return this.#failure(sizes);
     const backlog = sizes.value[queue] ?? 0;
     if (backlog >= MAX_BACKLOG) return { kind: "failed", why: `${backlog} tasks wait in the queue`, weight: 1 };
@@ -374,7 +374,7 @@ export class Reclaim {
   /** Ends a task that the listing shows, if it is still lost. Otherwise gives why it could not be looked at. */
   async #endIfLost(search: Search, taskId: string, pollCount: number): Promise<ListingFailure | undefined> {
     if (this.#stopped || this.#shared.table.get(taskId) !== undefined) return undefined;
-    const reply = await this.#send(() => this.#shared.api.get(taskId, MAX_TASK_BYTES));
+    const reply = await this.#send("aside task", () => this.#shared.api.get(taskId, MAX_TASK_BYTES));
     if (reply === "away") return reply;
     // It has ended meanwhile, and was removed: that is about this one task.
     if (isGone(reply)) return undefined;
@@ -408,8 +408,8 @@ export class Reclaim {
   }
 
   /** `away`: not now, the server is away. */
-  async #send<T>(call: () => Promise<Reply<T>>): Promise<Reply<T> | "away"> {
-    const permit = this.#shared.gate.admit();
+  async #send<T>(errand: Errand, call: () => Promise<Reply<T>>): Promise<Reply<T> | "away"> {
+    const permit = this.#shared.gate.admit(errand);
     if ("waitMs" in permit) return "away";
     const reply = await call();
     reportReply(permit, reply);

@@ -12,7 +12,7 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 
 /** What a fault is called, and within what it must be over. */
 export interface FaultOptions {
-  /** As the suite numbers it: 1 to 40. */
+  /** As the suite numbers it: see `GROUPS`. */
   readonly number: number;
   readonly group: GroupName;
   /** Short: the document's column `fault`. */

@@ -7,6 +7,7 @@ export const GROUPS = [
   { name: "Server", from: 12, to: 23 },
   { name: "User code", from: 24, to: 31 },
   { name: "Process", from: 32, to: 40 },
+  { name: "Strangers", from: 41, to: 47 },
   { name: "Recovery", from: 48, to: 54 },
 ] as const;
 

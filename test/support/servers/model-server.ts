@@ -7,7 +7,16 @@ import type { FakeClock } from "../time/fake-clock.js";
 import { makeTask } from "./conductor-stub.js";
 
 /** What happens to the next request: nothing, or one of the ways in which a request can go wrong. */
-export type Fate = "ok" | "notSent" | "lostRequest" | "lostAnswer" | "unavailable" | "serverError" | "nonsense";
+export type Fate =
+  | "ok"
+  | "notSent"
+  | "lostRequest"
+  | "lostAnswer"
+  | "unavailable"
+  | "serverError"
+  | "nonsense"
+  /** This very answer, and the server does nothing. */
+  | Exclude<Reply<never>, { kind: "answered" }>;
 
 interface ModelTask {
   readonly task: Task;
@@ -134,8 +143,12 @@ export class ModelServer implements TaskApi {
     const tasks = listed.map(({ task, status }) => structuredClone({ ...task, status }));
     return { kind: "answered", value: { tasks, listed: listed.length }, bytes: sent };
   }
-  async queueSizes(): ReturnType<TaskApi["queueSizes"]> {
-    return { kind: "answered", value: {} };
+  async queueSizes(taskTypes: readonly string[]): ReturnType<TaskApi["queueSizes"]> {
+    const failed = failure(await this.#travel("get"), "GET", "/tasks/queue/sizes");
+    if (failed !== undefined) return failed;
+    const waiting = (name: string) =>
+      [...this.tasks.values()].filter(({ task, status }) => task.taskType === name && status === "SCHEDULED").length;
+    return { kind: "answered", value: Object.fromEntries(taskTypes.map((name) => [name, waiting(name)])) };
   }
 
   count(status: ModelTask["status"]): number {
@@ -223,6 +236,7 @@ function failure(
   method: string,
   pathTemplate: string,
 ): Exclude<Reply<never>, { kind: "answered" }> | undefined {
+  if (typeof fate === "object") return fate;
   const details = { method, pathTemplate, retryable: true };
   switch (fate) {
     case "ok":

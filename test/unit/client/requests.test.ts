@@ -89,7 +89,7 @@ describe("the requests of the Conductor client", () => {
         });
         expect(refused.requests).toHaveLength(1);
       }
-      const failing = setUp('{"status":500,"message":"no"}', 500);
+      const failing = setUp('{"status":500,"message":"no","retryable":false}', 500);
       await expect(call(failing)).rejects.toMatchObject({ name: "ConductorError", status: 500, serverMessage: "no" });
       expect(failing.requests).toHaveLength(1);
     });

@@ -88,7 +88,7 @@ describe("waitForWorkflow", () => {
     });
 
     test.each([
-      ["404 of Conductor", answered(404, { status: 404, message: "no such workflow" }), 404],
+      ["404 of Conductor", answered(404, { status: 404, message: "no such workflow", retryable: false }), 404],
       ["401", answered(401), 401],
       ["400", answered(400), 400],
     ])("ends at %s", async (_what, refusal, status) => {

@@ -51,7 +51,7 @@ describe("the reply of the server", () => {
   describe("a refusal", () => {
     test("says what the server said, and never the id", () => {
       const validationErrors = [{ path: "taskId", message: "empty" }];
-      const { kind, error } = errorOf(json({ status: 400, message: "bad", validationErrors }, 400));
+      const { kind, error } = errorOf(json({ status: 400, message: "bad", retryable: false, validationErrors }, 400));
       expect(kind).toBe("refused");
       expect(error).toMatchObject({
         status: 400,
@@ -136,7 +136,8 @@ describe("the reply of the server", () => {
 
   test("a message says what the server found wrong, field by field, and is not longer than needed", () => {
     const wrong = (validationErrors: unknown) =>
-      errorOf(json({ status: 400, message: "Validation failed.", validationErrors }, 400)).error.message;
+      errorOf(json({ status: 400, message: "Validation failed.", retryable: false, validationErrors }, 400)).error
+        .message;
     const entry = { path: "update.name", message: "must not be empty", invalidValue: "secret" };
     expect(wrong([entry, { message: "too many" }])).toBe(
       "POST /tasks/{taskId}: HTTP 400: Validation failed. update.name: must not be empty; too many",

@@ -158,10 +158,10 @@ describe("registering task definitions", () => {
     });
 
     test.each([
-      ["400", answered(400, { message: "ownerEmail cannot be empty" })],
-      ["403 of Conductor", answered(403, { message: "no rights" })],
-      ["404 of the endpoint", answered(404, { message: "No static resource api/metadata/taskdefs" })],
-      ["405", answered(405)],
+      ["400", answered(400, { message: "ownerEmail cannot be empty", retryable: false })],
+      ["403 of Conductor", answered(403, { message: "no rights", retryable: false })],
+      ["404 of the endpoint", answered(404, { message: "No static resource api/metadata/taskdefs", retryable: false })],
+      ["405", answered(405, { message: "Request method 'POST' is not supported", retryable: false })],
     ])("gives up on what is refused for good (%s), says so, and goes on with the rest", async (_what, refusal) => {
       const world = createWorld([
         { name: "a", wanted: true },

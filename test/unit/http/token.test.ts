@@ -266,6 +266,40 @@ describe("the authenticated transport", () => {
     });
   });
 
+  describe("a 404 for the token of a server that has tokens", () => {
+    test.each([401, 403])("is over with the first request that is refused for want of one (%i)", async (status) => {
+      const world = createWorld({
+        token: (n) => (n === 1 ? answered(404, "<html>") : tokenAnswer("t1")),
+        other: ({ token }) => answered(token === undefined ? status : 200),
+      });
+      await world.clock.advanceAsync(10_000);
+      const first = await world.send();
+      await world.clock.advanceAsync(1_000);
+      expect(await world.send()).toMatchObject({ status: 200 });
+      expect([status, 200]).toContain((first as { status: number }).status);
+      expect(world.tokenRequests).toHaveLength(2);
+    });
+
+    test("is over by itself where nothing is refused", async () => {
+      const world = createWorld({ token: (n) => (n < 4 ? answered(404) : tokenAnswer("t1")) });
+      for (let i = 0; i < 60; i += 1) {
+        await world.send();
+        await world.clock.advanceAsync(1_000);
+      }
+      expect(world.others.at(-1)!.token).toBe("t1");
+      expect(world.events.map(({ kind }) => kind)).toEqual(["anonymous", "obtained"]);
+    });
+
+    test("does not have a token asked for with each request that is refused for its rights", async () => {
+      const world = createWorld({ token: () => answered(404), other: () => answered(403) });
+      for (let i = 0; i < 100; i += 1) {
+        expect(await world.send()).toMatchObject({ status: 403 });
+        await world.clock.advanceAsync(100);
+      }
+      expect(world.tokenRequests.length).toBeLessThanOrEqual(11);
+    });
+  });
+
   describe("a request that gets no token", () => {
     const redact = redactor(SECRET);
 

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { silentLogger } from "../../../support/log/loggers.js";
+import { memoryLogger, silentLogger } from "../../../support/log/loggers.js";
 import type { ModelServer } from "../../../support/servers/model-server.js";
 import {
   answered,
@@ -125,10 +125,8 @@ describe("delivery", () => {
   });
 
   describe("a result that the server does not take", () => {
-    test.each([
-      ["400", refused(400, "output is bad"), "output is bad"],
-      ["a proxy's 413", refused(413), "HTTP 413"],
-    ])("after %s becomes a terminal failure that says why, at once, and is recorded", async (_name, reply, why) => {
+    test("after 400 in Conductor's words becomes a terminal failure that says why, at once, and is recorded", async () => {
+      const reply = refused(400, "output is bad");
       const world = createScriptedWorld([workerConfig("t", () => ({ n: 1 }))], (model) => ({
         update: (taskId, body) =>
           parse(body).status === "COMPLETED" ? Promise.resolve(reply) : model.update(taskId, body),
@@ -141,7 +139,7 @@ describe("delivery", () => {
         {
           status: "FAILED_WITH_TERMINAL_ERROR",
           outputData: {},
-          reasonForIncompletion: `the server refused the result: ${why}`,
+          reasonForIncompletion: "the server refused the result: output is bad",
         },
       ]);
       expect(undeliverable).toMatchObject([
@@ -182,20 +180,114 @@ describe("delivery", () => {
       });
     });
 
-    test("by a gateway alone, while others are taken, becomes a failure after a few tries that names the status", async () => {
-      const isRefused = (body: string | Buffer) => parse(body).taskId === "a0" && parse(body).status === "COMPLETED";
-      const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
-        update: (taskId, body) => (isRefused(body) ? Promise.resolve(refused(405)) : model.update(taskId, body)),
-        updateV2: (body) => (isRefused(body) ? Promise.resolve(refused(405)) : model.updateV2(body)),
-      }));
-      world.group.start();
-      pushMany(world.server, 3);
-      await world.clock.advanceAsync(20_000);
-      expect(world.server.updates.find(({ taskId }) => taskId === "a0")).toMatchObject({
-        status: "FAILED_WITH_TERMINAL_ERROR",
-        reasonForIncompletion: "the server refused the result: HTTP 405",
+    describe("for a stranger refuses it alone", () => {
+      const STRANGERS = [400, 402, 403, 405, 406, 409, 410, 413, 415, 429, 431, 451, 500, 501, 503, 302].map(
+        (status) => [`HTTP ${status}`, refused(status)] as const,
+      );
+      const OTHERS = [
+        ["nonsense with status 200", nonsense()],
+        ["a connection that breaks", lostAnswer()],
+        ["a retryable 500 of Conductor's", refused(500, "Incorrect string value", { retryable: true })],
+      ] as const;
+      const isBad = (body: string | Buffer) => parse(body).status === "COMPLETED" && parse(body).taskId === "a0";
+
+      test.each([...STRANGERS, ...OTHERS])("(%s), becomes a failure that says why", async (_name, reply) => {
+        const { log, lines } = memoryLogger();
+        const world = createScriptedWorld(
+          [workerConfig("t", () => ({ n: 1 }))],
+          (model) => ({
+            update: (taskId, body) => (isBad(body) ? Promise.resolve(reply) : model.update(taskId, body)),
+            updateV2: (body) => (isBad(body) ? Promise.resolve(reply) : model.updateV2(body)),
+          }),
+          { log },
+        );
+        const undeliverable = record(world, "taskUndeliverable");
+        world.group.start();
+        // Nothing else is delivered: that its endpoint is well is found out by asking.
+        pushMany(world.server, 1);
+        await world.clock.advanceAsync(8_000);
+        expect(lines.filter((line) => line.includes("refused while others are taken"))).toHaveLength(1);
+        await world.clock.advanceAsync(150_000);
+        expect(undeliverable).toMatchObject([{ taskId: "a0", result: { status: "COMPLETED", outputData: { n: 1 } } }]);
+        expect(world.server.updates).toMatchObject([
+          { status: "FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion: /^the server refused the result: / },
+        ]);
+        expect(world.group.status).toMatchObject({ inFlight: 0, resultsWaiting: 0, serverReachable: true });
       });
+
+      test.each([...STRANGERS, ...OTHERS])("(%s), and its task has timed out: it is moot", async (_name, reply) => {
+        const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
+          update: () => Promise.resolve(reply),
+        }));
+        const moot = record(world, "taskMoot");
+        world.group.start();
+        pushMany(world.server, 1);
+        await world.clock.advanceAsync(100);
+        world.server.tasks.get("a0")!.status = "FAILED";
+        await world.clock.advanceAsync(60_000);
+        expect(moot).toMatchObject([{ taskId: "a0" }]);
+        expect(world.group.status).toMatchObject({ inFlight: 0, resultsWaiting: 0 });
+      });
+
+      test.each([...STRANGERS, ...OTHERS])(
+        "(%s), a thousand times over: the others do not wait",
+        async (_name, reply) => {
+          const bad = (body: string | Buffer) =>
+            parse(body).status === "COMPLETED" && parse(body).taskId.startsWith("bad");
+          const world = createScriptedWorld([workerConfig("t", () => ({}), { concurrency: 200 })], (model) => ({
+            update: (taskId, body) => (bad(body) ? Promise.resolve(reply) : model.update(taskId, body)),
+            updateV2: (body) => (bad(body) ? Promise.resolve(reply) : model.updateV2(body)),
+          }));
+          world.group.start();
+          for (let i = 0; i < 1_100; i += 1) world.server.push(`bad${i}`, "t");
+          await world.clock.advanceAsync(180_000);
+          expect(world.group.status).toMatchObject({ resultsWaiting: 0, outboxFull: false });
+          expect(world.server.count("FAILED_WITH_TERMINAL_ERROR")).toBe(1_100);
+          world.server.push("good", "t");
+          await world.clock.advanceAsync(1_000);
+          expect(world.server.count("COMPLETED")).toBe(1);
+        },
+      );
     });
+
+    test.each([400, 401, 403, 404, 405, 409, 413, 415, 431, 500, 503, 302])(
+      "because a stranger answers everything with %i, is kept for as long as that lasts",
+      async (status) => {
+        const world = createWorld([workerConfig("t", () => world.sleep(500), { concurrency: 5 })]);
+        const undeliverable = record(world, "taskUndeliverable");
+        world.group.start();
+        pushMany(world.server, 5);
+        await world.clock.advanceAsync(300);
+        world.server.fate = () => refused(status);
+        await world.clock.advanceAsync(600_000);
+        expect(undeliverable).toEqual([]);
+        expect(world.group.status).toMatchObject({ resultsWaiting: 5, serverReachable: false });
+        world.server.fate = () => "ok";
+        await world.clock.advanceAsync(40_000);
+        expect(world.server.count("COMPLETED")).toBe(5);
+      },
+    );
+
+    test.each([400, 403, 405, 409, 413, 500, 302])(
+      "because POST /tasks is refused to all (%i), is kept, said once, and holds up no polls",
+      async (status) => {
+        const { log, lines } = memoryLogger();
+        const world = createWorld([workerConfig("t", () => world.sleep(500), { concurrency: 5 })], { log });
+        const undeliverable = record(world, "taskUndeliverable");
+        world.group.start();
+        world.server.fate = (request) => (request === "update" ? refused(status) : "ok");
+        pushMany(world.server, 20);
+        await world.clock.advanceAsync(300_000);
+        expect(undeliverable).toEqual([]);
+        expect(world.group.status).toMatchObject({ resultsWaiting: 20, serverReachable: true });
+        const said = lines.filter((line) => line.startsWith("warn results are not taken"));
+        expect(said.length).toBeGreaterThan(0);
+        expect(said.length).toBeLessThan(8);
+        world.server.fate = () => "ok";
+        await world.clock.advanceAsync(40_000);
+        expect(world.server.count("COMPLETED")).toBe(20);
+      },
+    );
 
     test("while no other is taken either, is kept for a minute: it may be the server", async () => {
       let isBroken = true;
@@ -217,28 +309,78 @@ describe("delivery", () => {
       ["404", refused(404, "No static resource api/tasks/update-v2.")],
       ["a proxy's 404", refused(404)],
       ["405", refused(405, "Request method 'POST' is not supported")],
-    ])("that is not there (%s) is not asked for again for ten minutes", async (_name, reply) => {
+      ["400 of a gateway", refused(400)],
+      ["401 of a gateway", refused(401)],
+      ["403 of a gateway", refused(403)],
+      ["a login page with status 200", nonsense()],
+      ["a redirect", refused(302)],
+      ["500 in Conductor's words", refused(500, "Request method 'POST' is not supported", { retryable: false })],
+    ])("that is refused (%s) costs nothing, is said once and asked again now and then", async (_name, reply) => {
       let asked = 0;
-      const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
-        updateV2: async () => {
-          asked += 1;
-          await world.sleep(1);
-          return reply;
-        },
-      }));
+      let isThere = false;
+      const { log, lines } = memoryLogger();
+      const world = createScriptedWorld(
+        [workerConfig("t", () => ({}))],
+        (model) => ({
+          updateV2: async (body) => {
+            asked += 1;
+            await world.sleep(1);
+            return isThere ? model.updateV2(body) : reply;
+          },
+        }),
+        { log },
+      );
+      const said = () => lines.filter((line) => line.includes("update-v2")).map((line) => line.slice(0, 4));
       world.group.start();
       pushMany(world.server, 100);
       await world.clock.advanceAsync(5_000);
-      expect({ asked, done: world.server.count("COMPLETED") }).toEqual({ asked: 1, done: 100 });
-      await world.clock.advanceAsync(590_000);
-      pushMany(world.server, 10, 100);
-      await world.clock.advanceAsync(3_000);
-      expect(asked).toBe(1);
-      await world.clock.advanceAsync(10_000);
-      pushMany(world.server, 10, 200);
-      await world.clock.advanceAsync(3_000);
-      expect({ asked, done: world.server.count("COMPLETED") }).toEqual({ asked: 2, done: 120 });
+      expect({ asked, done: world.server.count("COMPLETED"), said: said() }).toEqual({
+        asked: 1,
+        done: 100,
+        said: ["warn"],
+      });
+      // Due after 10 s, 20 s, and so on up to ten minutes; one result at a time finds out.
+      for (let i = 1; i <= 8; i += 1) {
+        await world.clock.advanceAsync(600_000);
+        pushMany(world.server, 10, 100 + 10 * i);
+        await world.clock.advanceAsync(1_000);
+        expect(asked).toBe(1 + i);
+        pushMany(world.server, 10, 1_000 + 10 * i);
+        await world.clock.advanceAsync(1_000);
+        expect(asked).toBe(1 + i);
+      }
+      expect(said()).toEqual(["warn"]);
+      isThere = true;
+      await world.clock.advanceAsync(600_000);
+      pushMany(world.server, 10, 5_000);
+      await world.clock.advanceAsync(1_000);
+      expect(said()).toEqual(["warn", "info"]);
+      expect(world.server.count("COMPLETED")).toBe(270);
     });
+
+    test.each([
+      ["503", refused(503)],
+      ["429", refused(429)],
+      ["500 of a gateway", refused(500)],
+      ["a connection that breaks", lostAnswer()],
+    ])(
+      "over which results fail (%s) where POST /tasks takes them is left alone after the third",
+      async (_name, reply) => {
+        let asked = 0;
+        const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
+          updateV2: async () => {
+            asked += 1;
+            await world.sleep(1);
+            return reply;
+          },
+        }));
+        world.group.start();
+        pushMany(world.server, 200);
+        await world.clock.advanceAsync(9_000);
+        expect(world.server.count("COMPLETED")).toBe(200);
+        expect(asked).toBeLessThanOrEqual(3);
+      },
+    );
 
     test("404 no such task is not that", async () => {
       let asked = 0;
@@ -484,6 +626,7 @@ describe("delivery", () => {
   test("looking after results that a late extension may have undone waits for the server like everybody else", async () => {
     const TASKS = 200;
     let looks = 0;
+    let chance = 0;
     let isAway = false;
     const world = createScriptedWorld(
       [workerConfig("t", () => world.sleep(6_000), { concurrency: TASKS, executionTimeoutMs: 110_000 })],
@@ -498,6 +641,8 @@ describe("delivery", () => {
           return model.get(taskId);
         },
       }),
+      // Those that were acknowledged together are not all checked at once.
+      { random: () => (chance = (chance + 0.37) % 1) },
     );
     world.server.fate = () => (isAway ? "notSent" : "ok");
     for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 10 });

@@ -177,6 +177,23 @@ describe("handing a task back", () => {
     expect(undeliverable).toMatchObject([{ taskId: "a" }]);
   });
 
+  test.each([302, 400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 429, 431, 451])(
+    "a stranger's %i is waited out for as long as the task is ours, and nothing is failed for it",
+    async (status) => {
+      const { world, sent } = createHandBackWorld([]);
+      const undeliverable = record(world, "taskUndeliverable");
+      world.server.fate = (request) => (request === "update" ? refused(status) : "ok");
+      await world.clock.advanceAsync(300_000);
+      expect(undeliverable).toEqual([]);
+      // Not more often than a server that needs room is asked.
+      expect(sent.filter((what) => what === "update").length).toBeLessThan(75);
+      world.server.fate = () => "ok";
+      await world.clock.advanceAsync(31_000);
+      expect(world.server.updates).toMatchObject([{ status: "IN_PROGRESS", callbackAfterSeconds: 600 }]);
+      expect(world.group.status.inFlight).toBe(0);
+    },
+  );
+
   test("gets through when the server was away for minutes, after a look", async () => {
     const { world, sent } = createHandBackWorld([]);
     let isAway = true;

@@ -387,7 +387,7 @@ describe("the upkeep of running tasks", () => {
     },
   );
 
-  test("Retry-After in the answer to an extension or a look is obeyed by everybody", async () => {
+  test("Retry-After in the answer to an extension or a look is obeyed by each errand that got one", async () => {
     const limited = { ...refused(429, undefined, { retryAfterMs: 20_000 }) };
     const sentAt: number[] = [];
     let isLimited = false;
@@ -404,7 +404,8 @@ describe("the upkeep of running tasks", () => {
     world.server.push("a", "t", { responseTimeoutSeconds: 120 });
     world.group.start();
     await world.clock.advanceAsync(25_000);
-    expect(sentAt).toHaveLength(1);
+    // One poll and one look for each of the two tasks at most.
+    expect(sentAt.length).toBeLessThanOrEqual(3);
   });
 
   test("looks that hang are few, however many tasks run: they share a lane with the results", async () => {

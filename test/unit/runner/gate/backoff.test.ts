@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { backoffMs, MAX_RETRY_AFTER_MS, type FailureClass } from "../../../../src/runner/gate/backoff.js";
+import type { FailureClass } from "../../../../src/runner/answers/meaning.js";
+import { backoffMs, MAX_RETRY_AFTER_MS } from "../../../../src/runner/gate/backoff.js";
 
 const least = () => 0;
 const most = () => 1 - Number.EPSILON;

@@ -1,11 +1,32 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { ServerGate, type Permit } from "../../../../src/runner/gate/server-gate.js";
-import { failureVerdict } from "../../../../src/runner/gate/verdict.js";
+import type { Reply } from "../../../../src/conductor/reply.js";
+import { DONE, meaningOf } from "../../../../src/runner/answers/meaning.js";
+import { ServerGate, type Errand, type Permit } from "../../../../src/runner/gate/server-gate.js";
 import { FakeClock } from "../../../support/time/fake-clock.js";
 import { failed, lostAnswer, nonsense, refused, unreachable } from "../../../support/unit/runner.js";
 
+const A: Errand = "poll a";
+const B: Errand = "poll b";
+const C: Errand = "poll c";
+
 let clock: FakeClock;
 let gate: ServerGate;
+
+function pass(errand: Errand = A, hasFailed = false): Permit {
+  const permit = gate.admit(errand, hasFailed);
+  if ("waitMs" in permit) throw new Error(`${errand} is refused for ${permit.waitMs} ms`);
+  return permit;
+}
+
+const waitMs = (errand: Errand = A, hasFailed = false) => (gate.admit(errand, hasFailed) as { waitMs?: number }).waitMs;
+const fail = (errand: Errand, reply: Reply<unknown> = refused(503), hasFailed = false) => {
+  pass(errand, hasFailed).report(meaningOf(reply));
+};
+const succeed = (errand: Errand = A) => {
+  pass(errand).report(DONE);
+};
+/** How long an errand that has not been refused has to wait for the server. */
+const waitOfAll = () => waitMs(C);
 
 describe("the server gate", () => {
   beforeEach(() => {
@@ -13,244 +34,362 @@ describe("the server gate", () => {
     gate = new ServerGate(clock, () => 0);
   });
 
-  function pass(kind?: "poll"): Permit {
-    const permit = gate.admit(kind);
-    if ("waitMs" in permit) throw new Error(`refused for ${permit.waitMs} ms`);
-    return permit;
-  }
-  const waitMs = (kind?: "poll") => (gate.admit(kind) as { waitMs?: number }).waitMs;
-
   describe("while the server is well", () => {
     test("everybody passes, and nobody is a probe", () => {
-      expect([pass(), pass(), pass()].map((permit) => permit.isProbe)).toEqual([false, false, false]);
-      expect(gate.isOpen).toBe(true);
+      expect([pass(), pass(B), pass("report")].map((permit) => permit.isProbe)).toEqual([false, false, false]);
+      expect(gate).toMatchObject({ isOpen: true, isReachable: true });
     });
 
     test("a success is noted", () => {
       expect(gate.lastOkAt).toBeUndefined();
       clock.advance(5);
-      pass().report("ok");
+      succeed();
       expect(gate.lastOkAt).toBe(5);
     });
 
-    test("what a request says of itself changes nothing", () => {
-      pass().report("neutral");
+    test("a request that says nothing changes nothing", () => {
+      pass().forget();
       expect(gate.isOpen).toBe(true);
     });
   });
 
-  describe("when it fails", () => {
-    test("nobody passes until the wait is over; then one, and the rest ask again", () => {
-      pass().report("unreachable");
+  describe("when one errand fails", () => {
+    const REFUSALS = [400, 401, 402, 403, 404, 405, 409, 413, 429, 431, 451, 500, 502, 503, 302].map(
+      (status) => [`${status}`, refused(status)] as const,
+    );
+    const FAILURES = [...REFUSALS, ["nonsense", nonsense()], ["a lost answer", lostAnswer()]] as const;
+
+    test.each([...FAILURES, ["a deadline", failed("maybeApplied", "DEADLINE_EXCEEDED")]] as const)(
+      "with %s, it waits, and nobody else does",
+      (_name, reply) => {
+        fail(A, reply);
+        expect(waitMs(A)).toBeGreaterThan(0);
+        for (const other of [B, "report", "aside task"] as const) expect(waitMs(other)).toBeUndefined();
+        expect(gate.isOpen).toBe(true);
+        expect(gate.isRefusedAlone(A)).toBe(true);
+      },
+    );
+
+    test.each(FAILURES)(
+      "with %s again and again, it never shuts the gate, whoever passes meanwhile",
+      (_name, reply) => {
+        for (let i = 0; i < 20; i += 1) {
+          clock.advance(waitMs(A) ?? 0);
+          fail(A, reply);
+          fail("aside task", reply);
+          succeed(B);
+          succeed("report");
+          expect(gate).toMatchObject({ isOpen: true, isReachable: true });
+        }
+        expect(waitMs(A)).toBeGreaterThan(400);
+      },
+    );
+
+    test("its Retry-After is its own", () => {
+      fail(A, refused(429, undefined, { retryAfterMs: 20_000 }));
+      expect(waitMs(A)).toBe(20_000);
+      expect(waitMs(B)).toBeUndefined();
+    });
+
+    test("probe after probe its wait grows, and a success ends that", () => {
+      const waits: number[] = [];
+      for (let i = 0; i < 5; i += 1) {
+        fail(A);
+        waits.push(Math.round(waitMs(A)!));
+        clock.advance(waitMs(A)!);
+      }
+      expect(waits).toEqual([500, 1_000, 2_000, 4_000, 4_167]);
+      const probe = pass(A);
+      expect(probe.isProbe).toBe(true);
+      expect(waitMs(A)).toBe(1_000);
+      probe.report(DONE);
+      expect(waitMs(A)).toBeUndefined();
+      fail(A);
+      expect(waitMs(A)).toBe(500);
+    });
+
+    test("nothing says that the server is reachable until somebody succeeds", () => {
+      fail(A);
+      expect(gate).toMatchObject({ isOpen: true, isReachable: false });
+      succeed(B);
+      expect(gate.isReachable).toBe(true);
+    });
+
+    test.each([
+      ["a lost answer", lostAnswer()],
+      ["503", refused(503)],
+    ])("aside (%s), nobody waits: it may be the only one who is refused", (_name, reply) => {
+      for (let i = 0; i < 2; i += 1) fail("aside task", reply);
+      expect(waitMs("aside task")).toBeUndefined();
+      fail("aside task", reply);
+      for (const errand of [A, "report", "aside sizes"] as const) expect(waitMs(errand)).toBeUndefined();
+      expect(gate).toMatchObject({ isOpen: true, isReachable: true });
+    });
+  });
+
+  describe("reports", () => {
+    test("that are refused shut their errand with the third, and a success of one opens it", () => {
+      fail("report", refused(400));
+      fail("report", refused(400));
+      expect(waitMs("report")).toBeUndefined();
+      fail("report", refused(400));
+      expect(waitMs("report")).toBe(500);
+      expect(waitMs(A)).toBeUndefined();
+      clock.advance(500);
+      succeed("report");
+      expect(waitMs("report")).toBeUndefined();
+    });
+
+    test("of which one is taken in between are refused for what they are", () => {
+      for (let i = 0; i < 10; i += 1) {
+        fail("report", refused(400));
+        fail("report", refused(400));
+        succeed("report");
+      }
+      expect(waitMs("report")).toBeUndefined();
+    });
+
+    test("that failed before do not shut it again", () => {
+      for (let i = 0; i < 10; i += 1) fail("report", refused(400), true);
+      expect(waitMs("report")).toBeUndefined();
+      expect(gate.isReachable).toBe(true);
+    });
+
+    test("that failed before let the others go first while it is shut", () => {
+      for (let i = 0; i < 3; i += 1) fail("report", refused(400));
+      clock.advance(500);
+      expect(waitMs("report", true)).toBe(250);
+      expect(waitMs("report")).toBeUndefined();
+    });
+
+    test("of which one is refused with a Retry-After go on: it may be the only one", () => {
+      fail("report", refused(429, undefined, { retryAfterMs: 20_000 }));
+      expect([waitMs("report"), waitMs(A)]).toEqual([undefined, undefined]);
+    });
+
+    test("that get no answer in time shut it for nobody: they may be too large", () => {
+      for (let i = 0; i < 10; i += 1) fail("report", failed("maybeApplied", "DEADLINE_EXCEEDED"));
+      expect(waitMs("report")).toBeUndefined();
+    });
+
+    test("small ones may go beside one that was refused, and open it for all", () => {
+      for (let i = 0; i < 3; i += 1) fail("report", refused(400));
+      gate.admitBeside("report")!.report(meaningOf(refused(400)));
+      expect(waitMs("report")).toBe(500);
+      gate.admitBeside("report")!.report(DONE);
+      expect(waitMs("report")).toBeUndefined();
+      fail("report", unreachable());
+      expect(gate.admitBeside("report")).toBeUndefined();
+    });
+  });
+
+  describe("is shut for all", () => {
+    test("when nothing can be sent at all, by whoever finds out", () => {
+      fail("aside task", unreachable());
       expect(gate.isOpen).toBe(false);
-      expect(waitMs()).toBe(100);
+      expect(waitOfAll()).toBe(100);
+    });
+
+    test.each([
+      [A, B],
+      [A, "report"],
+      ["report", A],
+    ] as const)("when a second errand fails with no success in between: %s and %s", (first, second) => {
+      fail(first);
+      expect(gate.isOpen).toBe(true);
+      fail(second);
+      expect(gate.isOpen).toBe(false);
+      expect(waitOfAll()).toBe(500);
+    });
+
+    test("not when somebody succeeded in between, nor by one that has been refused for long", () => {
+      fail(A);
+      succeed("aside task");
+      fail(B);
+      expect(gate.isOpen).toBe(true);
+      succeed(C);
+      clock.advance(5_000);
+      fail(A);
+      fail(B);
+      expect(gate.isOpen).toBe(true);
+    });
+
+    const shut = (reply: Reply<unknown> = refused(503)) => {
+      fail(A, reply);
+      fail(B, reply);
+    };
+
+    test("nobody passes until the wait is over; then one, and the rest ask again", () => {
+      fail(A, unreachable());
+      expect(waitOfAll()).toBe(100);
       clock.advance(60);
-      expect(waitMs()).toBe(40);
+      expect(waitOfAll()).toBe(40);
       clock.advance(40);
-      expect(pass().isProbe).toBe(true);
-      expect(waitMs()).toBe(1_000);
-      expect(waitMs()).toBe(1_000);
+      expect(pass(C).isProbe).toBe(true);
+      expect(waitOfAll()).toBe(1_000);
+      expect(waitMs("report")).toBe(1_000);
     });
 
     test("probe after probe the wait grows, up to the cap of its class", () => {
-      pass().report("overloaded");
+      shut();
       const waits: number[] = [];
       for (let i = 0; i < 5; i += 1) {
-        waits.push(Math.round(waitMs("poll")!));
-        clock.advance(waitMs("poll")!);
-        pass("poll").report("overloaded");
+        waits.push(Math.round(waitOfAll()!));
+        clock.advance(waitOfAll()!);
+        fail(C);
       }
-      expect(waits).toEqual([500, 1_000, 2_000, 4_000, 4_167]);
+      expect(waits.slice(0, 4)).toEqual([500, 1_000 + 250, 2_000 + 250, 4_000 + 250]); // the last probe goes last
     });
 
     test("requests that were under way together are one failure, not many", () => {
-      const together = [pass(), pass(), pass(), pass()];
+      const together = [pass(A), pass(B), pass(C), pass("report")];
       clock.advance(10);
-      for (const permit of together) permit.report("overloaded");
-      expect(waitMs()).toBe(500);
+      for (const permit of together) permit.report(meaningOf(refused(503)));
+      expect(waitMs("poll d")).toBe(500);
     });
 
-    test("a late failure of a request that began before does not lengthen the wait", () => {
-      const slow = pass();
+    test("a late failure of a request that began before does not lengthen the wait, but its Retry-After is obeyed", () => {
+      const [slow, slower] = [pass(C), pass("report")];
       clock.advance(1);
-      pass().report("overloaded");
+      shut();
       clock.advance(450);
-      slow.report("silent");
-      expect(waitMs()).toBe(50);
+      slow.report(meaningOf(lostAnswer()));
+      expect(waitMs("poll d")).toBe(50);
+      slower.report(meaningOf(refused(503, undefined, { retryAfterMs: 20_000 })));
+      expect(waitMs("poll d")).toBe(20_000);
     });
 
-    test("but its Retry-After is obeyed", () => {
-      const slow = pass();
-      clock.advance(1);
-      pass().report("overloaded");
-      slow.report("overloaded", 20_000);
-      expect(waitMs()).toBe(20_000);
-    });
-
-    test("another kind of failure begins at its own first step", () => {
-      pass("poll").report("unreachable");
-      clock.advance(100);
-      pass("poll").report("unreachable");
-      clock.advance(200);
-      pass("poll").report("overloaded");
-      expect(waitMs()).toBe(500);
-    });
-
-    test("a poll goes first after a probe that was none: that one may be too large to get through, for ever", () => {
-      pass().report("silent");
-      clock.advance(waitMs()!);
-      pass().report("silent");
-      const pollWaitMs = waitMs("poll")!;
-      expect(waitMs()).toBe(pollWaitMs + 250);
-      clock.advance(pollWaitMs);
-      pass("poll").report("silent");
-      expect(waitMs()).toBe(waitMs("poll"));
-    });
-
-    describe("once among many successes", () => {
-      beforeEach(() => {
-        for (let i = 0; i < 8; i += 1) pass().report("ok");
-      });
-
-      test("with overload, the others go on; the second time they wait", () => {
-        const [first, second] = [pass(), pass()];
-        first.report("overloaded");
-        expect(gate.isOpen).toBe(true);
-        second.report("overloaded");
-        expect(waitMs()).toBe(500);
-      });
-
-      test("with overload and a Retry-After, everybody waits", () => {
-        pass().report("overloaded", 3_000);
-        expect(waitMs()).toBe(3_000);
-      });
-
-      test.each(["unreachable", "silent", "unauthorized"] as const)("as %s, everybody waits", (failureClass) => {
-        pass().report(failureClass);
-        expect(gate.isOpen).toBe(false);
-      });
-    });
-
-    test("a permit counts once", () => {
-      const permit = pass();
-      permit.report("unreachable");
-      permit.report("ok");
-      permit.report("unreachable");
-      expect(waitMs()).toBe(100);
-    });
-  });
-
-  describe("the probe", () => {
-    const close = (how: "unreachable" | "overloaded" = "overloaded") => {
-      pass().report(how);
-      clock.advance(waitMs()!);
-    };
-
-    test("opens the gate when it succeeds, and the next failure begins anew", () => {
-      close();
-      pass().report("overloaded");
-      clock.advance(waitMs()!);
-      pass().report("ok");
-      expect(gate.isOpen).toBe(true);
-      pass().report("overloaded");
-      expect(waitMs()).toBe(500);
-    });
-
-    test("that says nothing is followed by another after as long again", () => {
-      close();
-      pass().report("neutral");
-      expect(gate.admit("poll")).toEqual({ waitMs: 500 });
-      expect(waitMs()).toBe(750); // polls first: what this one told may be all that others of its kind can tell
+    test("who has not been refused goes before who has, and who was the last probe after both", () => {
+      shut();
       clock.advance(500);
-      expect(gate.admit("poll")).toMatchObject({ isProbe: true });
+      expect(waitMs(A)).toBe(250);
+      fail(C);
+      clock.advance(1_000);
+      expect(waitMs(C)).toBe(250);
+      expect(waitMs("report", true)).toBe(250);
+      expect(waitMs("report")).toBeUndefined();
     });
 
-    test("a request that was held since before does not open a gate that overload has closed", () => {
-      const held = pass();
+    test("a success opens it, and what was refused with the others passes at once", () => {
+      shut();
+      clock.advance(500);
+      succeed(C);
+      expect(gate).toMatchObject({ isOpen: true, isReachable: true });
+      expect([waitMs(A), waitMs(B)]).toEqual([undefined, undefined]);
+    });
+
+    test("who has been refused alone since before goes on waiting", () => {
+      for (let i = 0; i < 4; i += 1) {
+        fail(A, refused(403));
+        succeed(C);
+        clock.advance(waitMs(A)!);
+      }
+      fail(A, refused(403));
+      const alone = waitMs(A)!;
+      fail(B);
+      fail("report");
+      expect(gate.isOpen).toBe(false);
+      clock.advance(500);
+      succeed(C);
+      expect(waitMs("report")).toBeUndefined();
+      expect(waitMs(A)).toBe(alone - 500);
+    });
+
+    test("that a task can be fetched opens it, and says nothing of those who were refused", () => {
+      shut(refused(403));
+      clock.advance(waitMs("aside task")!);
+      succeed("aside task");
+      expect(gate.isOpen).toBe(true);
+      expect(waitMs(C)).toBeUndefined();
+    });
+
+    test("a probe that says nothing is followed by another after as long again", () => {
+      shut();
+      clock.advance(500);
+      pass(C).forget();
+      expect(waitMs("report")).toBe(500);
+      expect(waitMs(C)).toBe(750);
+    });
+
+    test("a request that was held since before does not open a gate that refusals have shut", () => {
+      const held = pass(C);
       clock.advance(1);
-      pass().report("overloaded");
-      held.report("ok");
+      shut();
+      held.report(DONE);
       expect(gate.isOpen).toBe(false);
     });
 
-    test.each(["unreachable", "silent"] as const)(
-      "but opens one that a broken connection (%s) has closed",
-      (failure) => {
-        const held = pass();
-        clock.advance(1);
-        pass().report(failure);
-        held.report("ok");
-        expect(gate.isOpen).toBe(true);
-      },
-    );
+    test("but opens one that broken connections have shut", () => {
+      const held = pass(C);
+      clock.advance(1);
+      shut(lostAnswer());
+      held.report(DONE);
+      expect(gate.isOpen).toBe(true);
+    });
+
+    test("a request that cannot wait may be a probe beside the others, every half second, and counts only as a success", () => {
+      shut();
+      const urgent = gate.admitUrgent("report") as Permit;
+      expect(urgent.isProbe).toBe(true);
+      expect(gate.admitUrgent("report")).toEqual({ waitMs: 500 });
+      urgent.report(meaningOf(refused(503)));
+      expect(waitOfAll()).toBe(500);
+      clock.advance(400);
+      clock.advance(100);
+      (gate.admitUrgent("report") as Permit).report(DONE);
+      expect(gate.isOpen).toBe(true);
+    });
+
+    test("a probe that is never reported does not keep it shut for ever", () => {
+      fail(A, unreachable());
+      clock.advance(200);
+      expect(pass(C).isProbe).toBe(true); // and forgotten
+      clock.advance(3_600_000);
+      expect(waitMs(C)).toBeUndefined();
+    });
+  });
+
+  test("a permit counts once", () => {
+    const permit = pass();
+    permit.report(meaningOf(unreachable()));
+    permit.report(DONE);
+    permit.report(meaningOf(unreachable()));
+    expect(waitOfAll()).toBe(100);
   });
 
   describe("a change is announced", () => {
-    test("when the gate closes and when it opens, and to nobody who has gone", () => {
+    test("when the gate is shut and when it opens, and to nobody who has gone", () => {
       const listener = vi.fn();
       const gone = vi.fn();
       gate.onChange(listener);
       gate.onChange(gone)();
-      pass().report("unreachable");
+      fail(A, unreachable());
       expect(listener).toHaveBeenCalledTimes(1);
       clock.advance(100);
-      pass().report("ok");
+      succeed(C);
       expect(listener).toHaveBeenCalledTimes(2);
-      pass().report("ok");
+      succeed(C);
       expect(listener).toHaveBeenCalledTimes(2);
       expect(gone).not.toHaveBeenCalled();
     });
 
     test("to a listener that asks at once, which is let through", () => {
-      pass().report("unreachable");
+      fail(A, unreachable());
       clock.advance(100);
-      const probe = pass();
+      const probe = pass(C);
       let admitted: unknown;
-      gate.onChange(() => (admitted = gate.admit()));
-      probe.report("ok");
+      gate.onChange(() => (admitted = gate.admit(B)));
+      probe.report(DONE);
       expect(admitted).toMatchObject({ isProbe: false });
     });
-  });
 
-  test.each([
-    ["refused connection", "unreachable", unreachable()],
-    ["lost answer", "unreachable", lostAnswer()],
-    ["deadline", "silent", failed("maybeApplied", "DEADLINE_EXCEEDED")],
-    ["HTML 200", "overloaded", nonsense()],
-    ["invalid request", "neutral", failed("notSent", "INVALID_REQUEST")],
-    ["closed transport", "neutral", failed("notSent", "CLOSED")],
-    ["401", "unauthorized", refused(401)],
-    ["a proxy's 403", "unauthorized", refused(403)],
-    ["403 with words, which is about this request", "ok", refused(403, "no")],
-    ["429", "overloaded", refused(429)],
-    ["503 with words", "overloaded", refused(503, "later")],
-    ["HTML 500", "overloaded", refused(500)],
-    ["500 with words", "neutral", refused(500, "boom")],
-    ["500 with words, retryable", "neutral", refused(500, "boom", { retryable: true })],
-    ["400 with words", "ok", refused(400, "bad")],
-    ["404 with words", "ok", refused(404, "No such task")],
-    ["HTML 404", "overloaded", refused(404)],
-    ["redirect", "overloaded", refused(302)],
-  ])("%s says of the server: %s", (_name, verdict, reply) => {
-    expect(failureVerdict(reply)).toBe(verdict);
-  });
-
-  test.each([400, 405, 413, 414, 415, 422, 431])(
-    "an HTML %i to an update is about that update, not the server",
-    (status) => {
-      expect(["ok", "neutral"]).toContain(failureVerdict(refused(status)));
-    },
-  );
-
-  test("a probe that is never reported does not close the gate for ever", async () => {
-    const clock = new FakeClock();
-    const gate = new ServerGate(clock, () => 0);
-    const first = gate.admit();
-    if ("waitMs" in first) throw new Error("closed");
-    first.report("unreachable");
-    clock.advance(200);
-    expect(gate.admit()).toMatchObject({ isProbe: true }); // and forgotten
-    clock.advance(3_600_000);
-    expect(gate.admit()).not.toHaveProperty("waitMs");
+    test("when an errand that was refused alone passes again", () => {
+      fail(A);
+      const listener = vi.fn();
+      gate.onChange(listener);
+      clock.advance(500);
+      succeed(A);
+      expect(listener).toHaveBeenCalledTimes(1);
+    });
   });
 });

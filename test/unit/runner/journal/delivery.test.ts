@@ -253,6 +253,7 @@ describe("delivery with a journal", () => {
     test("waits while the server cannot be asked", async () => {
       let isAway = true;
       const { world, updates } = worldAfter(["a"], () => (isAway ? refused(503) : asOf(stillOurs)));
+      world.server.fate = () => (isAway ? "unavailable" : "ok");
       world.group.start();
       await world.clock.advanceAsync(20_000);
       expect(updates).toEqual([]);

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { answered, createScriptedWorld, refused } from "../../../support/unit/runner.js";
+import type { Reply } from "../../../../src/conductor/reply.js";
+import type { Logger } from "../../../../src/log/logger.js";
+import { memoryLogger, silentLogger } from "../../../support/log/loggers.js";
+import { answered, createScriptedWorld, lostAnswer, nonsense, refused } from "../../../support/unit/runner.js";
 import { workerConfig } from "../../../support/unit/runner-world.js";
 
 /** Runners of `types` task types against a model whose held polls are counted. */
@@ -8,11 +11,14 @@ function createRationedWorld(
   maxHeldPolls: number,
   overrides: {
     sizesRefused?: boolean;
-    refusal?: () => ReturnType<typeof refused> | undefined;
+    refusal?: () => Exclude<Reply<never>, { kind: "answered" }> | undefined;
     overrunMs?: number;
     /** What every request takes on the way; the first of each held poll, on a new connection, three times as much. */
     roundTripMs?: number;
+    /** The sizes as they are told. Default: as they are. */
+    told?: (names: readonly string[]) => Record<string, number>;
   } = {},
+  log: Logger = silentLogger,
 ) {
   let held = 0;
   let mostHeld = 0;
@@ -49,10 +55,11 @@ function createRationedWorld(
           [...world.server.tasks.values()].filter(
             ({ task, status }) => task.taskType === name && status === "SCHEDULED",
           ).length;
+        if (overrides.told !== undefined) return answered(overrides.told(names));
         return answered(Object.fromEntries(names.map((name) => [name, waiting(name)])));
       },
     }),
-    { maxHeldPolls },
+    { maxHeldPolls, log },
   );
   world.group.start();
   return { world, done, counts: () => ({ held, mostHeld, sizeRequests, polls }) };
@@ -106,21 +113,51 @@ describe("the poll coordinator", () => {
       expect(counts().sizeRequests).toBeGreaterThan(50);
     });
 
-    test.each([403, 404, 500])("sizes that were refused (%i) are asked for again after ten minutes", async (status) => {
+    test.each([
+      ["403 of Conductor", refused(403, "no")],
+      ["404 of Conductor", refused(404, "no")],
+      ["500 of Conductor", refused(500, "no")],
+      ["a gateway's 400", refused(400)],
+      ["a gateway's 403", refused(403)],
+      ["a gateway's 404", refused(404)],
+      ["a gateway's 429 with a Retry-After", refused(429, undefined, { retryAfterMs: 30_000 })],
+      ["a gateway's 503", refused(503)],
+      ["a redirect", refused(302)],
+      ["nonsense with status 200", nonsense()],
+      ["a connection that breaks", lostAnswer()],
+    ])("sizes that are not told (%s) starve nobody, are said once and asked for again", async (_what, refusal) => {
       let mayTell = false;
-      const { world, done, counts } = createRationedWorld(12, 4, {
-        refusal: () => (mayTell ? undefined : refused(status, "no")),
-      });
-      await world.clock.advanceAsync(300_000);
-      expect(counts().sizeRequests).toBeLessThanOrEqual(3);
+      const { log, lines } = memoryLogger();
+      const { world, done, counts } = createRationedWorld(
+        30,
+        4,
+        { refusal: () => (mayTell ? undefined : refusal) },
+        log,
+      );
+      await world.clock.advanceAsync(3_000);
+      for (let i = 0; i < 30; i += 1) world.server.push(`early-${i}`, `t${i}`);
+      await world.clock.advanceAsync(30_000);
+      expect(done).toHaveLength(30);
+      await world.clock.advanceAsync(570_000);
+      expect(counts().sizeRequests).toBeLessThanOrEqual(3 * 5);
+      expect(lines.filter((line) => line.includes("sizes of its queues"))).toHaveLength(1);
       mayTell = true;
-      await world.clock.advanceAsync(320_000);
+      await world.clock.advanceAsync(620_000);
       const before = counts().sizeRequests;
       await world.clock.advanceAsync(60_000);
       expect(counts().sizeRequests - before).toBeGreaterThan(40);
-      for (let i = 0; i < 12; i += 1) world.server.push(`task-${i}`, `t${i}`);
+      for (let i = 0; i < 30; i += 1) world.server.push(`late-${i}`, `t${i}`);
       await world.clock.advanceAsync(2_500);
-      expect(done).toHaveLength(12);
+      expect(done).toHaveLength(60);
+    });
+
+    test("sizes that a cache tells are not believed for ever", async () => {
+      const told = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, 0]));
+      const { world, done } = createRationedWorld(30, 4, { told });
+      await world.clock.advanceAsync(3_000);
+      for (let i = 0; i < 30; i += 1) world.server.push(`task-${i}`, `t${i}`);
+      await world.clock.advanceAsync(65_000);
+      expect(done).toHaveLength(30);
     });
 
     test("a delayed task that becomes due is found although the size does not change", async () => {

@@ -207,12 +207,12 @@ describe("what a predecessor left", () => {
       let asking = 0;
       let most = 0;
       const queueSizes = world.server.queueSizes.bind(world.server);
-      world.server.queueSizes = async () => {
+      world.server.queueSizes = async (names) => {
         asking += 1;
         most = Math.max(most, asking);
         await world.sleep(50);
         asking -= 1;
-        return queueSizes();
+        return queueSizes(names);
       };
       let isOver = false;
       const pollers = types.map((taskType) => ({ ...poller, taskType }));

@@ -151,7 +151,7 @@ describe("reclaiming lost hand-outs", () => {
       const queueSizes = world.server.queueSizes.bind(world.server);
       const pending = world.server.pending.bind(world.server);
       const stranger = () => Promise.resolve(status === 200 ? nonsense() : refused(status));
-      if (path === "sizes") world.server.queueSizes = () => (isThere ? stranger() : queueSizes());
+      if (path === "sizes") world.server.queueSizes = (names) => (isThere ? stranger() : queueSizes(names));
       else world.server.pending = (type, page) => (isThere ? stranger() : pending(type, page));
       await world.clock.advanceAsync(20_000);
       expect(executed).toEqual([]);
@@ -414,9 +414,9 @@ describe("reclaiming lost hand-outs", () => {
     refuse(world);
     let asked = 0;
     const sizes = world.server.queueSizes.bind(world.server);
-    world.server.queueSizes = () => {
+    world.server.queueSizes = (names) => {
       asked += 1;
-      return sizes();
+      return sizes(names);
     };
     await world.clock.advanceAsync(3_600_000);
     expect(asked).toBe(12);
