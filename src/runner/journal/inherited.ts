@@ -12,7 +12,7 @@ import type { DeadOwner, InheritedSink } from "./keeper.js";
 import { JournalScan, readAtOf, SLICE_BYTES, type Place } from "./scan.js";
 
 /** What is read of the file at once when it is found, in bytes: as a rule that is all of it. */
-const FIRST_SLICE_BYTES = 8 * 1024 * 1024;
+const FIRST_SLICE_BYTES = 4 * 1024 * 1024;
 
 export interface InheritedJournalOptions {
   /** Its name since it was claimed. */
