@@ -6,6 +6,8 @@ export type OstinatoErrorCode =
   | "SERVER_REFUSED"
   /** An answer came, and it is none that Conductor gives (HTML, truncated JSON, …). */
   | "MALFORMED_RESPONSE"
+  /** An answer came, and it is longer than may be accepted; it was cut off. */
+  | "RESPONSE_TOO_LARGE"
   /** The request's total deadline passed. */
   | "DEADLINE_EXCEEDED"
   /** No connection could be made (refused, name not found, TLS). */

@@ -11,7 +11,12 @@ import type { ErrorResponse } from "./types.js";
  *   200): something on the way answered in the server's stead.
  */
 export type Reply<T> =
-  | { readonly kind: "answered"; readonly value: T }
+  | {
+      readonly kind: "answered";
+      readonly value: T;
+      /** How long the body was, in bytes, where one body holds all of it. */
+      readonly bytes?: number;
+    }
   | { readonly kind: "refused" | "notSent" | "maybeApplied"; readonly error: ConductorError };
 
 type Answered = Extract<Exchange, { kind: "answered" }>;
@@ -34,7 +39,7 @@ export function toReply<T>(request: HttpRequest, exchange: Exchange, check: Chec
   }
   if (exchange.status >= 300) return { kind: "refused", error: refusal(request, exchange) };
   const value = check(exchange);
-  if (value !== undefined) return { kind: "answered", value };
+  if (value !== undefined) return { kind: "answered", value, bytes: Buffer.byteLength(exchange.body) };
   return { kind: "maybeApplied", error: malformed(request, exchange) };
 }
 

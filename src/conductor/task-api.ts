@@ -1,6 +1,7 @@
 import type { HttpRequest, Transport } from "../http/exchange.js";
+import { ConductorError } from "./errors.js";
 import { asHandOut, type ReceivedTask } from "./hand-out.js";
-import { isObject, parseJson, toReply, type Reply } from "./reply.js";
+import { isObject, parseJson, toReply, type Check, type Reply } from "./reply.js";
 import type { Task, TaskLog } from "./types.js";
 
 export interface PollRequest {
@@ -19,9 +20,25 @@ export interface Polled {
   readonly malformed: number;
 }
 
+/** A part of the unfinished tasks of one type. */
+export interface PendingPage {
+  readonly tasks: readonly Task[];
+  /** How many entries the server listed, those included that were no tasks. */
+  readonly listed: number;
+}
+
+/** Which part of a listing, and how long the answer may be. */
+export interface PageRequest {
+  /** From which entry on. */
+  readonly start: number;
+  /** How many entries at most. */
+  readonly count: number;
+  readonly maxBodyBytes: number;
+}
+
 /**
  * The task endpoints, each ending in a {@link Reply} and never in a throw: what the runner works with. For people there
- * is `TaskClient`.
+ * is `TaskClient`. What cannot be put into a path (half a surrogate pair) is `notSent`, `INVALID_REQUEST`.
  */
 export interface TaskApi {
   pollBatch(request: PollRequest): Promise<Reply<Polled>>;
@@ -29,12 +46,13 @@ export interface TaskApi {
   update(taskId: string, body: string | Buffer, deadlineMs?: number): Promise<Reply<true>>;
   /** `POST /tasks/update-v2`: acknowledged by the next task, or by nothing. */
   updateV2(body: string | Buffer): Promise<Reply<ReceivedTask | null>>;
-  get(taskId: string): Promise<Reply<Task>>;
+  /** `maxBodyBytes`: the longest answer that is read; default: what the transport accepts. */
+  get(taskId: string, maxBodyBytes?: number): Promise<Reply<Task>>;
   log(taskId: string, message: string): Promise<Reply<true>>;
   logs(taskId: string): Promise<Reply<TaskLog[]>>;
   queueSizes(taskTypes: readonly string[]): Promise<Reply<Record<string, number>>>;
-  /** Unfinished tasks of a type, in no order. The server reads its whole backlog for it. */
-  pending(taskType: string, count: number): Promise<Reply<Task[]>>;
+  /** Unfinished tasks of a type, in no order. The server reads its whole backlog for each page. */
+  pending(taskType: string, page: PageRequest): Promise<Reply<PendingPage>>;
 }
 
 /** @param requestTimeoutMs what the network and the server may take beyond the time we ask them to hold a poll. */
@@ -54,17 +72,16 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
     pathTemplate,
     deadlineMs: requestTimeoutMs,
   });
+  const send = async <T>(request: HttpRequest, check: Check<T>): Promise<Reply<T>> =>
+    toReply(request, await transport.request(request), check);
 
   return {
     async pollBatch(poll) {
-      const request: HttpRequest = {
-        lane: "poll",
-        method: "GET",
-        path: pollPath(poll),
-        pathTemplate: "/tasks/poll/batch/{taskType}",
-        deadlineMs: poll.timeoutMs + requestTimeoutMs,
-      };
-      return toReply(request, await transport.request(request), (answer) => {
+      const pathTemplate = "/tasks/poll/batch/{taskType}";
+      const path = pollPath(poll);
+      if (path === undefined) return notSendable("GET", pathTemplate);
+      const deadlineMs = poll.timeoutMs + requestTimeoutMs;
+      return send({ lane: "poll", method: "GET", path, pathTemplate, deadlineMs }, (answer) => {
         // Servers before 3.21.20 say "none" with 204.
         if (answer.status === 204) return { handOuts: [], malformed: 0 };
         const body = parseJson(answer.body);
@@ -78,36 +95,42 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       });
     },
 
-    async update(taskId, body, deadlineMs = requestTimeoutMs) {
-      const request = updates("/tasks", body, deadlineMs);
-      return toReply(request, await transport.request(request), (answer) =>
+    update(taskId, body, deadlineMs = requestTimeoutMs) {
+      return send(updates("/tasks", body, deadlineMs), (answer) =>
         answer.body === taskId || answer.body === `"${taskId}"` ? true : undefined,
       );
     },
 
-    async updateV2(body) {
-      const request = updates("/tasks/update-v2", body, requestTimeoutMs);
-      return toReply(request, await transport.request(request), (answer) =>
+    updateV2(body) {
+      return send(updates("/tasks/update-v2", body, requestTimeoutMs), (answer) =>
         answer.status === 204 ? null : asHandOut(parseJson(answer.body)),
       );
     },
 
-    async get(taskId) {
-      const request = reads(`/tasks/${encodeURIComponent(taskId)}`, "/tasks/{taskId}");
-      return toReply(request, await transport.request(request), (answer) => asHandOut(parseJson(answer.body))?.task);
+    async get(taskId, maxBodyBytes) {
+      const pathTemplate = "/tasks/{taskId}";
+      const id = encoded(taskId);
+      if (id === undefined) return notSendable("GET", pathTemplate);
+      const request = reads(`/tasks/${id}`, pathTemplate);
+      return send(
+        maxBodyBytes === undefined ? request : { ...request, maxBodyBytes },
+        (answer) => asHandOut(parseJson(answer.body))?.task,
+      );
     },
 
     async log(taskId, message) {
-      const request: HttpRequest = {
-        ...updates(`/tasks/${encodeURIComponent(taskId)}/log`, message, requestTimeoutMs),
-        pathTemplate: "/tasks/{taskId}/log",
-      };
-      return toReply(request, await transport.request(request), (answer) => (answer.body === "" ? true : undefined));
+      const pathTemplate = "/tasks/{taskId}/log";
+      const id = encoded(taskId);
+      if (id === undefined) return notSendable("POST", pathTemplate);
+      const request = { ...updates(`/tasks/${id}/log`, message, requestTimeoutMs), pathTemplate };
+      return send(request, (answer) => (answer.body === "" ? true : undefined));
     },
 
     async logs(taskId) {
-      const request = reads(`/tasks/${encodeURIComponent(taskId)}/log`, "/tasks/{taskId}/log");
-      return toReply(request, await transport.request(request), (answer) => {
+      const pathTemplate = "/tasks/{taskId}/log";
+      const id = encoded(taskId);
+      if (id === undefined) return notSendable("GET", pathTemplate);
+      return send(reads(`/tasks/${id}/log`, pathTemplate), (answer) => {
         if (answer.status === 204) return [];
         const body = parseJson(answer.body);
         return Array.isArray(body) ? (body as TaskLog[]) : undefined;
@@ -115,15 +138,17 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
     },
 
     async queueSizes(taskTypes) {
-      const parts = sizesQueries(taskTypes).map(async ({ query, names }) => {
-        const request = reads(`/tasks/queue/sizes?${query}`, "/tasks/queue/sizes");
-        return toReply(request, await transport.request(request), (answer) => {
+      const pathTemplate = "/tasks/queue/sizes";
+      const queries = sizesQueries(taskTypes);
+      if (queries === undefined) return notSendable("GET", pathTemplate);
+      const parts = queries.map(({ query, names }) =>
+        send(reads(`/tasks/queue/sizes?${query}`, pathTemplate), (answer) => {
           const body = parseJson(answer.body);
           if (!isObject(body)) return undefined;
           // A size that is left out is not 0: something else has answered.
           return names.every((name) => typeof body[name] === "number") ? (body as Record<string, number>) : undefined;
-        });
-      });
+        }),
+      );
       const sizes: Record<string, number> = {};
       for (const reply of await Promise.all(parts)) {
         if (reply.kind !== "answered") return reply;
@@ -132,13 +157,16 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       return { kind: "answered", value: sizes };
     },
 
-    async pending(taskType, count) {
-      const path = `/admin/task/${encodeURIComponent(taskType)}?start=0&count=${count}`;
-      const request = reads(path, "/admin/task/{taskType}");
-      return toReply(request, await transport.request(request), (answer) => {
+    async pending(taskType, { start, count, maxBodyBytes }) {
+      const pathTemplate = "/admin/task/{taskType}";
+      const type = encoded(taskType);
+      if (type === undefined) return notSendable("GET", pathTemplate);
+      const path = `/admin/task/${type}?start=${start}&count=${count}`;
+      return send({ ...reads(path, pathTemplate), maxBodyBytes }, (answer) => {
         const body = parseJson(answer.body);
         if (!Array.isArray(body)) return undefined;
-        return body.map((entry) => asHandOut(entry)?.task).filter((task) => task !== undefined);
+        const tasks = body.map((entry) => asHandOut(entry)?.task).filter((task) => task !== undefined);
+        return { tasks, listed: body.length };
       });
     },
   };
@@ -147,13 +175,15 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
 /** A request's head may have 8 KiB on a Tomcat, and on most proxies; this leaves room for headers, in characters. */
 const MAX_QUERY_CHARACTERS = 4_000;
 
-/** Queries for the sizes of these queues, each short enough for a request. At least one. */
-function sizesQueries(taskTypes: readonly string[]): { query: string; readonly names: string[] }[] {
+/** Queries for the sizes of these queues, each short enough for a request. At least one; undefined: a name is no text. */
+function sizesQueries(taskTypes: readonly string[]): { query: string; readonly names: string[] }[] | undefined {
   const first: { query: string; names: string[] } = { query: "", names: [] };
   const queries = [first];
   let last = first;
   for (const name of taskTypes) {
-    const parameter = `taskType=${encodeURIComponent(name)}`;
+    const type = encoded(name);
+    if (type === undefined) return undefined;
+    const parameter = `taskType=${type}`;
     if (last.query !== "" && last.query.length + parameter.length >= MAX_QUERY_CHARACTERS) {
       last = { query: "", names: [] };
       queries.push(last);
@@ -164,10 +194,29 @@ function sizesQueries(taskTypes: readonly string[]): { query: string; readonly n
   return queries;
 }
 
-function pollPath({ taskType, workerId, domain, count, timeoutMs }: PollRequest): string {
-  let path = `/tasks/poll/batch/${encodeURIComponent(taskType)}?count=${count}&timeout=${timeoutMs}`;
-  if (workerId !== undefined) path += `&workerid=${encodeURIComponent(workerId)}`;
+/** Undefined: one of the names is no text. */
+function pollPath({ taskType, workerId, domain, count, timeoutMs }: PollRequest): string | undefined {
+  const parts = [encoded(taskType), encoded(workerId ?? ""), encoded(domain ?? "")];
+  const [type, worker, encodedDomain] = parts;
+  if (parts.includes(undefined)) return undefined;
+  let path = `/tasks/poll/batch/${type}?count=${count}&timeout=${timeoutMs}`;
+  if (workerId !== undefined) path += `&workerid=${worker}`;
   // An empty domain is a queue of its own on the server, not "none".
-  if (domain !== undefined && domain !== "") path += `&domain=${encodeURIComponent(domain)}`;
+  if (encodedDomain !== "") path += `&domain=${encodedDomain}`;
   return path;
+}
+
+/** As a part of a path or a query; undefined for what is no text, but has half a surrogate pair. */
+function encoded(text: string): string | undefined {
+  try {
+    return encodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function notSendable(method: string, pathTemplate: string): Exclude<Reply<never>, { kind: "answered" }> {
+  const message = "the id or name cannot be encoded: it has half a surrogate pair";
+  const error = new ConductorError({ code: "INVALID_REQUEST", message, method, pathTemplate, retryable: false });
+  return { kind: "notSent", error };
 }

@@ -14,11 +14,13 @@ import type { Metrics } from "../metrics/metrics.js";
 import type { DrainReport } from "../runner/drain.js";
 import { Journal } from "../runner/journal/journal.js";
 import type { DeadOwner } from "../runner/journal/keeper.js";
+import type { PollerIdentity } from "../runner/poller-identity.js";
 import { predecessorOf } from "../runner/recovery/predecessor.js";
 import { RunnerGroup } from "../runner/runner-group.js";
 import type { TaskHandlerStatus } from "../status.js";
 import type { SupervisedHandler } from "../supervisor/child/child-end.js";
 import { isSupervised } from "../supervisor/child/is-supervised.js";
+import { answerBytes } from "./answer-bytes.js";
 import { ProcessEnd, type UncaughtKind } from "./process-end.js";
 import { connectToServer, maxRequestMsOf } from "./server-connection.js";
 import { StallWatch } from "./stall-watch.js";
@@ -86,7 +88,8 @@ export class HandlerLife {
     this.#stallMs = stallTimeoutSeconds > 0 ? stallTimeoutSeconds * 1000 : Infinity;
     const maxRequestMs = maxRequestMsOf(config, this.#stallMs);
     const { wrapTransport } = internals;
-    this.#transport = connectToServer({ config, log, events: topics, maxRequestMs, wrapTransport });
+    const { maxBytes: maxAnswerBytes, wantedPollBytes } = answerBytes();
+    this.#transport = connectToServer({ config, log, events: topics, maxRequestMs, maxAnswerBytes, wrapTransport });
     const board = createHeartbeatBoard(workers.length);
     this.group = new RunnerGroup({
       workers,
@@ -99,6 +102,7 @@ export class HandlerLife {
       requestTimeoutMs,
       maxRequestMs,
       maxHeldPolls,
+      wantedPollBytes,
       followWorkflows,
       journal: this.#journal,
       sliceMs: Math.min(this.#stallMs / 4, MAX_SLICE_MS),
@@ -132,9 +136,12 @@ export class HandlerLife {
     if (journal === undefined) return undefined;
     const workerIds = workers.map(({ workerId }) => workerId);
     const onAdopted = (owner: DeadOwner) => {
-      // A supervisor knows more of the dead process, and says so itself. A silent one on another machine may come back.
+      this.group.noteEnded(owner.ended);
+      // A silent one on another machine may come back.
       const isDead = owner.isCertain || owner.host === hostname();
-      if (isDead && !isSupervised()) void this.group.takeOver(predecessorOf(owner, workers));
+      // Of one that died in disorder a supervisor knows more, and says so itself.
+      const isOurs = owner.owed !== undefined || !isSupervised();
+      if (isDead && isOurs) void this.group.takeOver(predecessorOf(owner, workers));
     };
     const { serverUrl: server } = this.#config;
     return new Journal({ ...journal, workerIds, server, clock: systemClock, log: this.log, onAdopted });
@@ -193,11 +200,19 @@ export class HandlerLife {
     const { inFlight } = this.group.status;
     this.log.info({ inFlight, drainTimeoutMs }, "stopping: no further polls, letting tasks finish");
     this.#drained = await this.group.drain(drainTimeoutMs);
-    if (this.#left > 0 || this.#drained.abandoned > 0) {
-      this.log.warn({ ...this.#drained }, "stopped, and not everything was finished");
-    } else this.log.info({}, "stopped");
+    const { owed, ...left } = this.#drained;
+    if (owed.length > 0) this.#tellOwed(owed);
+    if (this.#left > 0 || left.abandoned > 0) this.log.warn(left, "stopped, and not everything was finished");
+    else this.log.info({}, "stopped");
     await this.#close();
     this.#markStopped();
+  }
+
+  #tellOwed(owed: readonly PollerIdentity[]): void {
+    const hasSuccessor = this.#journal !== undefined || isSupervised();
+    const then = hasSuccessor ? "the next process goes on with it" : "what it was after waits for its response timeout";
+    const pollers = owed.map(({ taskType, domain, workerId }) => ({ taskType, domain, workerId }));
+    this.log.warn({ pollers }, `stopped before the search for lost tasks had ended; ${then}`);
   }
 
   /** Tasks that the server still took for ours when the drain ended. */
@@ -205,10 +220,16 @@ export class HandlerLife {
     return this.#drained === undefined ? 0 : this.#drained.leftInFlight + this.#drained.givenUp;
   }
 
+  /** What it owes itself. Of what others had left the supervisor knows until somebody has done with it. */
+  get #owed(): readonly PollerIdentity[] {
+    const own = new Set(this.#config.workers.map(({ workerId }) => workerId));
+    return this.#drained?.owed.filter(({ workerId }) => own.has(workerId)) ?? [];
+  }
+
   async #close(): Promise<void> {
     this.#processEnd.leave();
     this.#stallWatch.stop();
-    this.#journal?.close();
+    this.#journal?.close(this.#drained?.owed);
     await withTimeout(Promise.all([this.#transport.close(), this.#admin?.close()]), CLOSE_TIMEOUT_MS);
     this.#metrics?.detach();
   }
@@ -235,6 +256,8 @@ export class HandlerLife {
       status: () => this.status,
       tasks: (max) => this.group.heldTasks(max),
       left: () => this.#left,
+      owed: () => this.#owed,
+      ended: (max) => this.group.endedHandOuts(max),
       takeOver: (predecessor) => this.group.takeOver(predecessor),
       endProcess: (code) => this.#stallWatch.endProcess(code),
       stop,

@@ -19,6 +19,8 @@ export interface ServerConnectionOptions {
   readonly events: WorkerTopics;
   /** What a request may take in all while its answer keeps coming, in ms: see {@link maxRequestMsOf}. */
   readonly maxRequestMs: number;
+  /** The longest answer that is taken, in bytes. */
+  readonly maxAnswerBytes: number;
   /** Wraps the transport, below everything that watches it; for tests. */
   readonly wrapTransport?: ((transport: Transport) => Transport) | undefined;
 }
@@ -28,11 +30,12 @@ export interface ServerConnectionOptions {
  * connections and requests. It is watched twice where there is a token: with and without the wait for it.
  */
 export function connectToServer(options: ServerConnectionOptions): ObservedTransport {
-  const { config, log, events, maxRequestMs, wrapTransport = (transport) => transport } = options;
+  const { config, log, events, maxRequestMs, maxAnswerBytes, wrapTransport = (transport) => transport } = options;
   const { serverUrl, auth: credentials, requestTimeoutMs } = config;
   const transport = createTransport({
     baseUrl: serverUrl,
     maxFlowingMs: maxRequestMs,
+    maxBodyBytes: maxAnswerBytes,
     onRecycled: ({ reason }) => {
       log.debug({ reason }, "connections replaced");
       if (events.connectionsRecycled.isHeard) events.connectionsRecycled.emit({ reason });

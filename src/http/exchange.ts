@@ -26,6 +26,11 @@ export interface HttpRequest {
    * gets more.
    */
   readonly deadlineMs: number;
+  /**
+   * The longest body that is accepted as an answer, in bytes, compressed or not; a longer one is cut off
+   * (`maybeApplied`, `RESPONSE_TOO_LARGE`). Default, and at most: what the transport accepts.
+   */
+  readonly maxBodyBytes?: number;
 }
 
 /** A transport fault: why no answer came. */

@@ -70,6 +70,7 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
 
   readonly #owner: ExchangeOwner;
   readonly #resolve: (exchange: Exchange) => void;
+  readonly #maxBodyBytes: number;
   #timer: Timer;
   /** When the deadline comes, by the clock; Infinity once a late timer has put it off. */
   #dueAt: number;
@@ -94,6 +95,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
     this.request = request;
     this.#owner = owner;
     this.#resolve = resolve;
+    const { maxBodyBytes } = owner;
+    this.#maxBodyBytes = Math.min(request.maxBodyBytes ?? maxBodyBytes, maxBodyBytes);
     const now = owner.clock.now();
     this.#dueAt = now + request.deadlineMs;
     this.#lastDueAt = now + owner.maxFlowingMs;
@@ -153,8 +156,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
   onData(chunk: Buffer): boolean {
     if (this.#phase !== "receiving") return true;
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#owner.maxBodyBytes) {
-      this.#end(maybeApplied("MALFORMED_RESPONSE", `the answer is longer than ${this.#owner.maxBodyBytes} bytes`));
+    if (this.#bytes > this.#maxBodyBytes) {
+      this.#end(this.#tooLarge());
       return true;
     }
     if (this.#firstChunk === undefined) this.#firstChunk = chunk;
@@ -174,7 +177,8 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
     try {
       body = this.#body();
     } catch (error) {
-      this.#settle(maybeApplied("MALFORMED_RESPONSE", messageOf(error), error));
+      const isTooLarge = codeOf(error) === "ERR_BUFFER_TOO_LARGE";
+      this.#settle(isTooLarge ? this.#tooLarge() : maybeApplied("MALFORMED_RESPONSE", messageOf(error), error));
       return;
     }
     const answer = { kind: "answered", status, body, contentType } as const;
@@ -281,10 +285,14 @@ export class PendingExchange implements Dispatcher.DispatchHandler, Linked<Pendi
     this.#owner.release(generation);
   }
 
+  #tooLarge(): Exchange {
+    return maybeApplied("RESPONSE_TOO_LARGE", `the answer is longer than ${this.#maxBodyBytes} bytes`);
+  }
+
   #body(): string {
     const chunk = this.#chunks === undefined ? this.#firstChunk : Buffer.concat(this.#chunks, this.#bytes);
     if (chunk === undefined) return "";
-    const text = decoded(chunk, this.#contentCoding, this.#owner.maxBodyBytes).toString("utf8");
+    const text = decoded(chunk, this.#contentCoding, this.#maxBodyBytes).toString("utf8");
     // A byte order mark is not part of the text; JSON.parse does not take one.
     return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }

@@ -2,15 +2,19 @@ import type { Clock } from "../base/clock.js";
 import type { Delivery } from "./delivery/delivery.js";
 import type { HandBack } from "./delivery/hand-back.js";
 import type { InFlightTable } from "./in-flight.js";
+import type { PollerIdentity } from "./poller-identity.js";
+import type { Reclaim } from "./recovery/reclaim.js";
 import type { TaskRunner } from "./task-runner.js";
 import { Wakeup } from "./wakeup.js";
 
-/** What was left when a drain ended; all zero when it ended well. */
+/** What was left when a drain ended; nothing when it ended well. */
 export interface DrainReport {
   readonly abandoned: number;
   readonly leftInFlight: number;
   /** Tasks that could be neither reported nor handed back. */
   readonly givenUp: number;
+  /** Under these names the server may still have handed out tasks that never reached us: the search had not ended. */
+  readonly owed: readonly PollerIdentity[];
 }
 
 /** Kept at the end of a drain for giving back what is not finished, in ms and as a share of the drain. */
@@ -26,6 +30,7 @@ interface DrainParts {
   readonly table: InFlightTable;
   readonly handBack: HandBack;
   readonly delivery: Delivery;
+  readonly reclaim: Reclaim;
 }
 
 /**
@@ -56,7 +61,7 @@ export class Drain {
     return this.#givenUp;
   }
 
-  /** A task, a slot, a poll or a hand-back has ended. */
+  /** A task, a slot, a poll, a hand-back or a search has ended. */
   changed(): void {
     if (this.hasBegun) this.#changed.wake();
   }
@@ -73,10 +78,12 @@ export class Drain {
   async finish(drainTimeoutMs: number): Promise<void> {
     const startedAt = this.#clock.now();
     this.#begin(startedAt + drainTimeoutMs);
-    const { runners, table, handBack } = this.#parts;
+    const { runners, table, handBack, reclaim } = this.#parts;
     const reserveMs = () => Math.min(RESERVE_MS, Math.max(0, (this.#deadline ?? 0) - startedAt) * RESERVE_SHARE);
     const isDone = () => table.size === 0 && runners.every((runner) => runner.isIdle) && handBack.underWay === 0;
-    await this.#until(isDone, () => (this.#deadline ?? 0) - reserveMs());
+    const runsEnd = () => (this.#deadline ?? 0) - reserveMs();
+    // What is searched for is given back by us as well, while the server is there.
+    await this.#until(() => isDone() && !reclaim.isDueBefore(runsEnd()), runsEnd);
     // A poll under way may still bring tasks, and what we give back before it returns might come to it.
     await this.#until(this.#pollsAreBack, this.#pollsAreBackAt);
     for (const runner of runners) runner.interruptAll();

@@ -80,7 +80,7 @@ export class InFlightTask {
 /** As much of a task as is needed to report on it, and to recognise its hand-out. */
 function named(task: Task): Task {
   const { taskId, workflowInstanceId, taskType, taskDefName, workerId, domain, status } = task;
-  const { pollCount, retryCount, responseTimeoutSeconds } = task;
+  const { pollCount, retryCount, updateTime, responseTimeoutSeconds } = task;
   // Spelled out, each task has one: spreading what may be undefined costs a microsecond.
   const names = {
     taskId,
@@ -92,6 +92,7 @@ function named(task: Task): Task {
     status,
     pollCount,
     retryCount,
+    updateTime,
     responseTimeoutSeconds,
     inputData: {},
     outputData: {},

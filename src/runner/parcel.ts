@@ -22,18 +22,23 @@ export function resultOf({ body }: Parcel): TaskResult {
   return JSON.parse(body.toString()) as TaskResult;
 }
 
+/** How a task leaves that is to go back into its queue. */
+export type WayBack =
+  /** The update that puts it back, as JSON. */
+  | { readonly kind: "handBack"; readonly body: Buffer }
+  /** Its output cannot be sent, and so it cannot go back: a terminal failure that says why. */
+  | { readonly kind: "failure"; readonly parcel: Parcel };
+
 /**
  * The result that reports `outcome`, serialised. What cannot be serialised, or is more than the server takes, becomes a
  * terminal failure that says so.
  */
 export function toParcel(entry: InFlightTask, outcome: Extract<Outcome, { kind: "completed" | "failed" }>): Parcel {
-  return serialise(entry, () => toResult(entry, outcome));
+  const serialised = serialise(() => toResult(entry, outcome));
+  return typeof serialised === "string" ? plainFailure(entry, serialised) : serialised;
 }
 
-/**
- * The update that puts a task back into the queue, serialised. It replaces the stored output, so that is sent along. As
- * with {@link toParcel} it may turn out as a terminal failure: look at its status.
- */
+/** The update that puts a task back into the queue, serialised. It replaces the stored output, so that is sent along. */
 export function toHandBack(
   entry: InFlightTask,
   options: {
@@ -42,9 +47,9 @@ export function toHandBack(
     readonly output?: JsonObject | undefined;
     readonly logs?: readonly TaskLog[] | undefined;
   },
-): Parcel {
+): WayBack {
   const { callbackAfterSeconds, output = entry.task.outputData, logs = [] } = options;
-  return serialise(entry, () => {
+  const serialised = serialise(() => {
     const lines = [...logs, ...(entry.logs?.takeLogs() ?? [])];
     return {
       ...identity(entry),
@@ -54,6 +59,8 @@ export function toHandBack(
       ...(lines.length === 0 ? {} : { logs: joinLogs(lines) }),
     };
   });
+  if (typeof serialised === "string") return { kind: "failure", parcel: plainFailure(entry, serialised) };
+  return { kind: "handBack", body: serialised.body };
 }
 
 /** The update that makes the server wait a response timeout longer for the task, and changes nothing else. */
@@ -61,20 +68,18 @@ export function leaseExtension(entry: InFlightTask): TaskResult {
   return { ...identity(entry), status: "IN_PROGRESS", extendLease: true };
 }
 
-function serialise(entry: InFlightTask, make: () => TaskResult): Parcel {
+/** Or the reason for which it cannot be sent. */
+function serialise(make: () => TaskResult): Parcel | string {
   let result: TaskResult;
   let body: Buffer;
   try {
     result = make();
     body = Buffer.from(JSON.stringify(result));
   } catch (error) {
-    return plainFailure(entry, unserialisable(error));
+    return unserialisable(error);
   }
   if (body.length > MAX_RESULT_BYTES) {
-    return plainFailure(
-      entry,
-      `the output is too large: ${body.length} bytes, and the server takes at most ${MAX_RESULT_BYTES}`,
-    );
+    return `the output is too large: ${body.length} bytes, and the server takes at most ${MAX_RESULT_BYTES}`;
   }
   return { status: result.status, body };
 }

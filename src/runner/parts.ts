@@ -1,6 +1,7 @@
 import type { RepeatLog } from "../log/repeat-log.js";
 import type { Delivery } from "./delivery/delivery.js";
 import type { HandBack } from "./delivery/hand-back.js";
+import type { EndedHandOuts } from "./ended-hand-outs.js";
 import type { Executor } from "./execution/executor.js";
 import type { Upkeep } from "./execution/upkeep.js";
 import type { PollCoordinator } from "./polling/poll-coordinator.js";
@@ -15,6 +16,7 @@ export interface RunnerParts {
   readonly delivery: Delivery;
   readonly handBack: HandBack;
   readonly upkeep: Upkeep;
+  readonly ended: EndedHandOuts;
   readonly reclaim: Reclaim;
   readonly coordinator: PollCoordinator;
   /** Tells the runners of these task types that one of their tasks may just have been scheduled. */
@@ -22,6 +24,8 @@ export interface RunnerParts {
   /** Undefined: following is switched off. */
   readonly successors: Successors | undefined;
   readonly repeatLog: RepeatLog;
+  /** What the answer to a poll is meant to have at most, in bytes. */
+  readonly wantedPollBytes: number;
   /** The longest wait of the loop before it iterates, and beats, again, in ms. */
   readonly sliceMs: number;
   /** Called when a poll has settled or a slot is free again. */

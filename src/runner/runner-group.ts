@@ -10,6 +10,7 @@ import { Delivery, type DeliveryHooks } from "./delivery/delivery.js";
 import { HandBack } from "./delivery/hand-back.js";
 import { defaultOutboxLimits, type OutboxLimits } from "./delivery/outbox.js";
 import { Drain, type DrainReport } from "./drain.js";
+import { EndedHandOuts, type EndedHandOut } from "./ended-hand-outs.js";
 import { Executor } from "./execution/executor.js";
 import { Upkeep } from "./execution/upkeep.js";
 import { ServerGate } from "./gate/server-gate.js";
@@ -38,6 +39,8 @@ export interface RunnerGroupOptions {
   readonly requestTimeoutMs: number;
   /** What the delivery of a result may take that needs more than that, in ms. Default: no more. */
   readonly maxRequestMs?: number;
+  /** What the answer to a poll is meant to have at most, in bytes: tasks are asked for accordingly. Default 4 MiB. */
+  readonly wantedPollBytes?: number;
   /** The longest wait of a loop before it iterates again, in ms. */
   readonly sliceMs: number;
   readonly outboxLimits?: OutboxLimits;
@@ -51,6 +54,7 @@ export interface RunnerGroupOptions {
 }
 
 const DEFAULT_MAX_HELD_POLLS = 16;
+const DEFAULT_WANTED_POLL_BYTES = 4 * 1024 * 1024;
 
 /**
  * All runners of a process and what they share: one gate to the server, one delivery, one table of tasks. It composes
@@ -65,6 +69,7 @@ export class RunnerGroup {
   readonly #handBack: HandBack;
   readonly #executor: Executor;
   readonly #upkeep: Upkeep;
+  readonly #ended: EndedHandOuts;
   readonly #reclaim: Reclaim;
   readonly #coordinator: PollCoordinator;
   readonly #journal: RunnerGroupOptions["journal"];
@@ -84,7 +89,8 @@ export class RunnerGroup {
     this.#upkeep = new Upkeep(shared, repeatLog, requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, this.#upkeep);
     this.#handBack = new HandBack(shared, times, this.#onChange, this.#onRefusedHandBack);
-    this.#reclaim = new Reclaim(shared);
+    this.#ended = new EndedHandOuts(clock);
+    this.#reclaim = new Reclaim(shared, repeatLog, this.#ended, this.#onChange);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
     const limits = options.outboxLimits ?? defaultOutboxLimits();
@@ -95,19 +101,27 @@ export class RunnerGroup {
       executor: this.#executor,
       handBack: this.#handBack,
       delivery: this.#delivery,
+      ended: this.#ended,
       reclaim: this.#reclaim,
       coordinator: this.#coordinator,
       successors: options.followWorkflows === false ? undefined : new Successors(),
       follow: this.#follow,
       repeatLog,
+      wantedPollBytes: options.wantedPollBytes ?? DEFAULT_WANTED_POLL_BYTES,
       sliceMs: options.sliceMs,
       onChange: this.#onChange,
     };
     this.runners = options.workers.map(
       (worker) => new TaskRunner(worker, parts, options.board.cell(worker.taskDefName)),
     );
-    const { runners } = this;
-    this.#drain = new Drain({ clock, runners, table: this.#table, handBack: this.#handBack, delivery: this.#delivery });
+    this.#drain = new Drain({
+      clock,
+      runners: this.runners,
+      table: this.#table,
+      handBack: this.#handBack,
+      delivery: this.#delivery,
+      reclaim: this.#reclaim,
+    });
   }
 
   readonly #onChange = (): void => {
@@ -116,10 +130,8 @@ export class RunnerGroup {
 
   readonly #onLeave = (entry: InFlightTask, door: Door): void => {
     this.#upkeep.end(entry);
-    if (door === "undeliverable") {
-      this.#reclaim.ignore(entry.task);
-      this.#drain.noteGivenUp();
-    }
+    this.#ended.add(entry.task);
+    if (door === "undeliverable") this.#drain.noteGivenUp();
     this.#drain.changed();
   };
 
@@ -171,13 +183,20 @@ export class RunnerGroup {
    */
   async drain(drainTimeoutMs: number): Promise<DrainReport> {
     await this.#drain.finish(drainTimeoutMs);
-    this.#reclaim.stop();
+    // What a poll brings that is still unanswered reaches nobody.
+    for (const runner of this.runners) if (runner.pollUntil !== undefined) this.#reclaim.lost(runner, runner.pollUntil);
+    const owed = this.#reclaim.stop();
     this.#coordinator.stop();
     this.#handBack.stop();
     this.#delivery.stop("the worker has stopped");
     for (const runner of this.runners) runner.stop();
     await this.#loops;
-    return { abandoned: this.#executor.abandoned, leftInFlight: this.#table.size, givenUp: this.#drain.givenUp };
+    const { abandoned } = this.#executor;
+    const leftInFlight = this.#table.size;
+    const { givenUp } = this.#drain;
+    const hasEndedAll = leftInFlight + givenUp === 0;
+    const owedNow = owed.map((poller) => ({ ...poller, leftNothing: hasEndedAll && poller.leftNothing === true }));
+    return { abandoned, leftInFlight, givenUp, owed: owedNow };
   }
 
   /** See {@link Drain.hurry}. */
@@ -200,10 +219,24 @@ export class RunnerGroup {
     return held;
   }
 
-  /** Ends what a process that died has left; resolves when that is under way, or given up. Never rejects. */
-  takeOver(predecessor: Predecessor): Promise<void> {
+  /** What was ended last, for the process that comes next: at most `max`. */
+  endedHandOuts(max: number): readonly EndedHandOut[] {
+    return this.#ended.latest(max);
+  }
+
+  /** Another process has ended these: they do not run again here. */
+  noteEnded(handOuts: readonly EndedHandOut[]): void {
+    for (const handOut of handOuts) this.#ended.add(handOut);
+  }
+
+  /**
+   * Ends what a process that died has left. Resolves when that is under way, or given up: with true; with false when
+   * this process stops before. Never rejects.
+   */
+  async takeOver(predecessor: Predecessor): Promise<boolean> {
     const isOver = () => this.#drain.hasBegun;
-    const finished = this.#journal?.finishedElsewhere() ?? new Set<string>();
+    this.noteEnded(predecessor.ended ?? []);
+    const finished = (await this.#journal?.finishedElsewhere()) ?? new Set<string>();
     const parts = { shared: this.#shared, reclaim: this.#reclaim, isOver, finished };
     return takeOverFrom(predecessor, this.runners, parts);
   }

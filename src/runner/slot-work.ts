@@ -76,13 +76,25 @@ export class SlotWork {
     const { table } = this.#shared;
     const known = table.get(handOut.task.taskId);
     if (known !== undefined && isSameHandOut(known, handOut)) return false;
-    if (this.#parts.reclaim.hasGivenBack(handOut.task)) return false;
+    if (this.#isRepeated(handOut)) return false;
     const entry = this.#enter(handOut);
     const otherDoor = this.#turnAway.doorFor(entry, handOut.problem);
     if (this.#slots.used < this.#slots.concurrency) this.#run(() => otherDoor?.() ?? this.#work(entry));
     else if (otherDoor !== undefined) void otherDoor();
     else if (wasAskedFor && this.#waiting === undefined) this.#letWait(entry);
     else void this.#turnAway.giveBack(entry, "surplus");
+    return true;
+  }
+
+  /** Ended long ago: a cache repeats an answer, or one that was given up for lost comes after all. */
+  #isRepeated({ task }: ReceivedTask): boolean {
+    if (!this.#parts.ended.isRepeated(task)) return false;
+    const { taskDefName: taskType } = this.#config;
+    this.#parts.repeatLog.failed(
+      `hand-outs of ${taskType} that are over`,
+      { taskType, taskId: task.taskId, workflowInstanceId: task.workflowInstanceId, pollCount: task.pollCount },
+      "a task came again after it had ended, in the same hand-out; it is not run again. Is there a cache in between?",
+    );
     return true;
   }
 
@@ -192,20 +204,12 @@ export class SlotWork {
         return undefined;
       case "handBack":
         this.#parts.upkeep.end(entry);
-        await this.#parts.handBack.send(entry, {
-          reason: "stopping",
-          body: toHandBack(entry, { callbackAfterSeconds: 0 }).body,
-        });
+        await this.#turnAway.send(entry, toHandBack(entry, { callbackAfterSeconds: 0 }), "stopping");
         return undefined;
-      case "inProgress": {
-        const parcel = toHandBack(entry, outcome);
+      case "inProgress":
         this.#parts.upkeep.end(entry);
-        // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
-        if (parcel.status === "IN_PROGRESS")
-          await this.#parts.handBack.send(entry, { reason: undefined, body: parcel.body });
-        else await this.#parts.delivery.deliver(entry, parcel, false);
+        await this.#turnAway.send(entry, toHandBack(entry, outcome), undefined);
         return undefined;
-      }
       case "completed":
       case "failed":
         break;
@@ -235,7 +239,7 @@ export class SlotWork {
   async #chained(next: ReceivedTask): Promise<InFlightTask | undefined> {
     const known = this.#shared.table.get(next.task.taskId);
     if (known !== undefined && isSameHandOut(known, next)) return undefined;
-    if (this.#parts.reclaim.hasGivenBack(next.task)) return undefined;
+    if (this.#isRepeated(next)) return undefined;
     const entry = this.#enter(next);
     const otherDoor = this.#turnAway.doorFor(entry, next.problem);
     await otherDoor?.();

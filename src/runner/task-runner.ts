@@ -26,6 +26,7 @@ import type { ReclaimSite } from "./recovery/reclaim.js";
 import type { Shared } from "./shared.js";
 import { SlotWork } from "./slot-work.js";
 import { Slots } from "./slots.js";
+import { learnTaskBytes, tasksWithin } from "./task-bytes.js";
 import { Wakeup } from "./wakeup.js";
 
 /** What the loop waits after a bug of ours, in ms. */
@@ -52,6 +53,8 @@ export class TaskRunner implements ReclaimSite, PollMember {
   readonly #work: SlotWork;
   readonly #wakeup: Wakeup;
   #pollState: PollState = INITIAL_POLL_STATE;
+  /** What a task takes in an answer, see {@link learnTaskBytes}; 0: nothing is known. */
+  #bytesPerTask = 0;
   #state: "polling" | "paused" | "draining" | "stopped";
   /** Until when the server holds the polls under way, by the clock: the main one, and a sweep beside it. */
   #pollUntil: number | undefined;
@@ -199,7 +202,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
   follow(after: string): void {
     const isBusy = this.#sideSweepUntil !== undefined || this.#pollState.backlog || this.#pollState.isEager === true;
     if (this.#state !== "polling" || isBusy || !this.#shared.gate.isOpen || this.#parts.delivery.isFull) return;
-    const count = this.#slots.free > 0 ? this.#slots.free : this.#work.maySpareSlot ? 1 : 0;
+    const count = this.#slots.free > 0 ? this.#atMost(this.#slots.free) : this.#work.maySpareSlot ? 1 : 0;
     if (count === 0) return;
     const permit = this.#shared.gate.admit(this.#errand);
     if ("waitMs" in permit) return;
@@ -277,8 +280,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
     const waitMs = this.#notBefore - clock.now();
     if (waitMs > 0) return waitMs;
     const { longPollMs } = this.config;
+    const asked = { freeSlots: this.#atMost(freeSlots), longPollMs };
     const state = this.#sweepIsAsked ? { ...this.#pollState, sweepNext: true } : this.#pollState;
-    const mustBeHeld = nextPoll(state, { freeSlots, longPollMs, isProbe: false }).kind !== "sweep";
+    const mustBeHeld = nextPoll(state, { ...asked, isProbe: false }).kind !== "sweep";
     this.#isWaitingForHold = mustBeHeld && gate.isOpen && !this.#parts.coordinator.mayHold(this);
     if (this.#isWaitingForHold) {
       // Its queue is watched from now on: what its last poll said is no news, and the next one may be long in coming.
@@ -292,8 +296,13 @@ export class TaskRunner implements ReclaimSite, PollMember {
       return permit.waitMs;
     }
     this.#sweepIsAsked = false;
-    void this.#poll(nextPoll(state, { freeSlots, longPollMs, isProbe: permit.isProbe }), permit);
+    void this.#poll(nextPoll(state, { ...asked, isProbe: permit.isProbe }), permit);
     return Infinity;
+  }
+
+  /** The event loop waits while an answer is parsed, and one that is too long to be taken loses the tasks in it. */
+  #atMost(count: number): number {
+    return Math.min(count, tasksWithin(this.#parts.wantedPollBytes, this.#bytesPerTask));
   }
 
   /** @param after the task type whose acknowledgement made us sweep beside the main poll. */
@@ -318,7 +327,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
         const found = reply.kind === "answered" && reply.value.handOuts.length > 0;
         this.#parts.successors?.followed(after, taskType, found);
       }
-      if (reply.kind === "answered") this.#polled(plan, permit, reply.value, durationMs, isMain);
+      if (reply.kind === "answered") this.#polled(plan, permit, reply, durationMs, isMain);
       else this.#pollFailed(permit, reply, durationMs, until);
       if (plan.kind !== "sweep") {
         const isEmpty = reply.kind === "answered" && reply.value.handOuts.length === 0;
@@ -340,7 +349,13 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#parts.onChange();
   }
 
-  #polled(plan: PollPlan, permit: Permit, { handOuts, malformed }: Polled, durationMs: number, isMain: boolean): void {
+  #polled(
+    plan: PollPlan,
+    permit: Permit,
+    { value: { handOuts, malformed }, bytes = 0 }: Extract<Reply<Polled>, { kind: "answered" }>,
+    durationMs: number,
+    isMain: boolean,
+  ): void {
     const { clock, events, log } = this.#shared;
     const { taskDefName: taskType } = this.config;
     const isNonsense = malformed > 0 && handOuts.length === 0;
@@ -362,6 +377,7 @@ export class TaskRunner implements ReclaimSite, PollMember {
       this.#parts.repeatLog.succeeded(polling);
       if (malformed > 0) log.error({ taskType, malformed }, nobodys);
     }
+    this.#bytesPerTask = learnTaskBytes(this.#bytesPerTask, { tasks: handOuts.length + malformed, bytes });
     let useful = 0;
     for (const [index, handOut] of handOuts.entries()) {
       if (this.#work.receive(handOut, index < plan.count)) useful += 1;
@@ -403,6 +419,9 @@ export class TaskRunner implements ReclaimSite, PollMember {
       else this.#owedUntil = until;
     }
     this.#pollState = afterOutage(this.#pollState);
+    // The next one is for a single task.
+    if (reply.error.code === "RESPONSE_TOO_LARGE")
+      this.#bytesPerTask = Math.max(this.#bytesPerTask, this.#parts.wantedPollBytes);
     this.#parts.repeatLog.failed(
       `polling ${this.queueName}`,
       { taskType, err: reply.error },

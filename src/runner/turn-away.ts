@@ -4,7 +4,7 @@ import type { WorkerEvents } from "../events/events.js";
 import type { RunnerStatus } from "../status.js";
 import { pollTimeoutIsOver, taskTimes } from "./execution/task-times.js";
 import type { InFlightTask } from "./in-flight.js";
-import { plainFailure, toHandBack, toParcel, type Parcel } from "./parcel.js";
+import { plainFailure, resultOf, toHandBack, toParcel, type Parcel, type WayBack } from "./parcel.js";
 import type { RunnerParts } from "./parts.js";
 import type { Shared } from "./shared.js";
 
@@ -82,7 +82,18 @@ export class TurnAway {
       return this.#report(entry, toParcel(entry, { kind: "failed", terminal: false, reason: why }));
     }
     const callbackAfterSeconds = reason === "notOurs" ? NOT_OURS_DELAY_SECONDS : 0;
-    return this.#parts.handBack.send(entry, { reason, body: toHandBack(entry, { callbackAfterSeconds }).body });
+    return this.send(entry, toHandBack(entry, { callbackAfterSeconds }), reason);
+  }
+
+  /** Sends a task back, or reports it failed where it cannot go. `why`: undefined, the function asked for it. */
+  send(entry: InFlightTask, wayBack: WayBack, why: GivenBack | undefined): Promise<void> {
+    if (wayBack.kind === "failure") {
+      const { reasonForIncompletion: reason } = resultOf(wayBack.parcel);
+      this.#shared.log.warn({ ...entry.ids, reason }, "a task cannot go back to its queue; it is reported failed");
+      return this.#report(entry, wayBack.parcel);
+    }
+    // Unlike a result it cannot wait in the outbox: repeated late it would take the task away from somebody.
+    return this.#parts.handBack.send(entry, { reason: why, body: wayBack.body });
   }
 
   async #report(entry: InFlightTask, parcel: Parcel): Promise<void> {

@@ -1,4 +1,6 @@
-import type { Predecessor, PollerIdentity, HeldTask } from "../runner/recovery/held-task.js";
+import type { EndedHandOut } from "../runner/ended-hand-outs.js";
+import type { PollerIdentity } from "../runner/poller-identity.js";
+import type { Predecessor, HeldTask } from "../runner/recovery/held-task.js";
 import type { TaskHandlerStatus } from "../status.js";
 
 /** Set in the environment of a supervised process: its number, 0 to N−1. */
@@ -44,8 +46,18 @@ export type Report =
   | { readonly kind: "beat"; readonly status: TaskHandlerStatus; readonly tasks: readonly HeldTask[] }
   /** The child has begun to stop, by whosever order. */
   | { readonly kind: "stopping" }
-  /** The child's handlers have stopped; nothing of ours keeps the process any more. `metrics`: the last ones. */
-  | { readonly kind: "stopped"; readonly leftInFlight: number; readonly metrics: readonly MetricJson[] }
+  /**
+   * The child's handlers have stopped; nothing of ours keeps the process any more. `metrics`: the last ones. `owed`: the
+   * names under which the server may have handed out tasks that never reached the child. `ended`: the hand-outs that it
+   * has ended last. Both are none where they are left out.
+   */
+  | {
+      readonly kind: "stopped";
+      readonly leftInFlight: number;
+      readonly metrics: readonly MetricJson[];
+      readonly owed?: readonly PollerIdentity[];
+      readonly ended?: readonly EndedHandOut[];
+    }
   | { readonly kind: "metrics"; readonly id: number; readonly metrics: readonly MetricJson[] }
   | { readonly kind: "reclaimed"; readonly id: number };
 

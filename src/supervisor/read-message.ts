@@ -1,6 +1,8 @@
 import { LOOP_PHASES, type LoopPhase } from "../liveness/board.js";
+import type { EndedHandOut } from "../runner/ended-hand-outs.js";
 import type { InFlightState } from "../runner/in-flight.js";
-import type { HeldTask, PollerIdentity, Predecessor } from "../runner/recovery/held-task.js";
+import type { PollerIdentity } from "../runner/poller-identity.js";
+import type { HeldTask, Predecessor } from "../runner/recovery/held-task.js";
 import type { RunnerStatus, TaskHandlerStatus } from "../status.js";
 import { MAX_NAMED_TASKS, type MetricJson, type Order, type Report, type SampleJson } from "./messages.js";
 
@@ -33,6 +35,10 @@ const textLike =
 /** A number of things, or of milliseconds. */
 const amount: Reader<number> = (value, what) =>
   typeof value === "number" && value >= 0 && value < Infinity ? value : wrong(what, "a number, 0 or more");
+
+/** As a server gave it. */
+const anyNumber: Reader<number> = (value, what) =>
+  typeof value === "number" && Number.isFinite(value) ? value : wrong(what, "a number");
 
 const flag: Reader<boolean> = (value, what) => (typeof value === "boolean" ? value : wrong(what, "true or false"));
 
@@ -91,7 +97,22 @@ const heldTask = record<HeldTask>({
   state: oneOfOr(IN_FLIGHT_STATES, "running"),
 });
 
-const poller = record<PollerIdentity>({ taskType: text, domain: optional(text), workerId: text, isUnique: flag });
+const pollerFields = record<Required<Omit<PollerIdentity, "leftNothing">> & { leftNothing: boolean | undefined }>({
+  taskType: text,
+  domain: optional(text),
+  workerId: text,
+  isUnique: flag,
+  leftNothing: optional(flag),
+});
+
+const poller: Reader<PollerIdentity> = (given, what) => {
+  const { leftNothing, ...identity } = pollerFields(given, what);
+  return leftNothing === undefined ? identity : { ...identity, leftNothing };
+};
+
+const ended = optional(
+  list(record<EndedHandOut>({ taskId: text, pollCount: anyNumber, updateTime: anyNumber }), MAX_NAMED_TASKS),
+);
 
 const runner = record<RunnerStatus>({
   taskType: text,
@@ -188,12 +209,17 @@ export function readReport(given: unknown): ReadMessage<Report> {
         };
       case "stopping":
         return { kind };
-      case "stopped":
+      case "stopped": {
+        const owed = optional(list(poller, MAX_WORKERS))(fields.owed, "stopped.owed");
+        const last = ended(fields.ended, "stopped.ended");
         return {
           kind,
           leftInFlight: amount(fields.leftInFlight, "stopped.leftInFlight"),
           metrics: metrics(fields.metrics, "stopped.metrics", problems),
+          ...(owed === undefined ? {} : { owed }),
+          ...(last === undefined ? {} : { ended: last }),
         };
+      }
       case "metrics":
         return {
           kind,
@@ -231,6 +257,7 @@ const predecessor = record<Predecessor>({
   id: amount,
   tasks: list(heldTask, MAX_LEFT_TASKS),
   pollers: list(poller, MAX_WORKERS),
+  ended,
   reason: text,
 });
 

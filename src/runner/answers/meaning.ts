@@ -68,6 +68,9 @@ export function meaningOf(reply: Reply<unknown>): Meaning {
   if (reply.kind !== "refused") {
     const isNonsense = error.code === "MALFORMED_RESPONSE";
     if (isNonsense && reply.kind === "maybeApplied") return { ...NONSENSE, retryAfterMs };
+    // Somebody answers, and at length: we have asked for too much.
+    if (error.code === "RESPONSE_TOO_LARGE")
+      return { speaker: "nobody", subject: "open", server: "there", failureClass: "overloaded", retryAfterMs };
     const isOurs = error.code === "INVALID_REQUEST" || error.code === "CLOSED";
     const isSilent = error.code === "DEADLINE_EXCEEDED";
     const failureClass = isOurs || isNonsense ? "overloaded" : isSilent ? "silent" : "unreachable";

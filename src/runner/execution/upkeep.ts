@@ -13,6 +13,13 @@ import { marginMs, taskTimes } from "./task-times.js";
 const CANCELLATION_CHECK_MS = 10_000;
 /** Such checks at the same time, of all tasks: results, which travel in the same lane, must not queue behind checks that hang. */
 const MAX_CHECKS = 16;
+/** What they may read together, in bytes a second: each brings the whole task, and large ones are looked up more rarely. */
+const CHECK_BYTES_PER_SECOND = 256 * 1024;
+/** The first check of a task reads no more than this, in bytes; what is longer is cut off, and the next one is for more, */
+const FIRST_CHECK_BYTES = 64 * 1024;
+const CHECK_GROWTH = 8;
+/** up to this: nothing that Conductor takes is longer. */
+const MAX_CHECK_BYTES = 24 * 1024 * 1024;
 /** One that finds no room comes again after this long, and up to twice that, in ms. */
 const NO_ROOM_MS = 250;
 /** Between two attempts to extend a lease at least, in ms; more with each that was refused. */
@@ -29,6 +36,8 @@ interface Care {
   /** Attempts in a row to extend the lease that failed. */
   failures: number;
   cancellationCheckAt: number;
+  /** How long the answer to the next check may be, in bytes. */
+  checkBytes: number;
   /** Requests under way; neither waits for the other. */
   extending: Promise<void> | undefined;
   checking: Promise<void> | undefined;
@@ -82,6 +91,7 @@ export class Upkeep {
       failures: 0,
       // Tasks that began together are not all checked at once.
       cancellationCheckAt: now + this.#cancellationCheckMs * (0.5 + this.#shared.random() / 2),
+      checkBytes: FIRST_CHECK_BYTES,
       extending: undefined,
       checking: undefined,
     };
@@ -240,13 +250,26 @@ export class Upkeep {
       return;
     }
     this.#checksUnderWay += 1;
-    const reply = await api.get(entry.task.taskId).finally(() => {
+    const reply = await api.get(entry.task.taskId, care.checkBytes).finally(() => {
       this.#checksUnderWay -= 1;
     });
     reportReply(permit, reply);
-    const askedMs = reply.kind === "answered" ? undefined : reply.error.retryAfterMs;
-    care.cancellationCheckAt =
-      clock.now() + Math.max(this.#cancellationCheckMs, Math.min(askedMs ?? 0, MAX_RETRY_AFTER_MS));
+    const isTooLarge = reply.kind !== "answered" && reply.error.code === "RESPONSE_TOO_LARGE";
+    if (isTooLarge && care.checkBytes >= MAX_CHECK_BYTES) {
+      care.cancellationCheckAt = Infinity;
+      this.#repeatLog.failed(
+        "looking up large tasks",
+        { ...entry.ids, bytes: care.checkBytes },
+        "a running task is too large to be looked up; should it be cancelled, nobody notices before its end",
+      );
+      return;
+    }
+    if (isTooLarge) care.checkBytes = Math.min(care.checkBytes * CHECK_GROWTH, MAX_CHECK_BYTES);
+    const nextBytes = reply.kind === "answered" ? (reply.bytes ?? 0) : isTooLarge ? care.checkBytes : 0;
+    // Every task has an equal share.
+    const shareMs = (nextBytes * table.size * 1000) / CHECK_BYTES_PER_SECOND;
+    const askedMs = reply.kind === "answered" ? 0 : Math.min(reply.error.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
+    care.cancellationCheckAt = clock.now() + Math.max(this.#cancellationCheckMs, shareMs, askedMs);
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED_TASK_STATUSES.has(reply.value.status)) {
       this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);

@@ -13,7 +13,7 @@ import path from "node:path";
 import { FORMAT } from "./format.js";
 import { handOutKey } from "./keeper.js";
 import { judgeOwner, type FoundProcess, type OwnerState, type OwnerFacts } from "./owner.js";
-import { hasEnd, readAtOf, readHeader, scan } from "./scan.js";
+import { hasEnd, JournalScan, readAtOf, readHeader, SLICE_BYTES } from "./scan.js";
 
 /**
  * Names say what a file is and who has it:
@@ -116,9 +116,10 @@ export class Folder {
 
   /**
    * The hand-outs (see `handOutKey`) whose finished result waits in some file other than `ownId`'s own, whoever delivers
-   * it. Throws when the folder cannot be read; a file that cannot is left out.
+   * it. Large files are read in slices, with a `turn` of the event loop after each. Rejects when the folder cannot be
+   * read; a file that cannot is left out.
    */
-  finishedHandOuts(ownId: string): Set<string> {
+  async finishedHandOuts(ownId: string, turn: () => Promise<void>): Promise<Set<string>> {
     const keys = new Set<string>();
     for (const name of readdirSync(this.#options.dir)) {
       const owner = JOURNAL.exec(name)?.[1];
@@ -126,7 +127,18 @@ export class Folder {
       let fd: number | undefined;
       try {
         fd = this.open(name);
-        for (const { meta } of scan(readAtOf(fd)).live.values()) keys.add(handOutKey(meta.taskId, meta.pollCount));
+        const reading = new JournalScan(readAtOf(fd));
+        const keepKeys = () => {
+          for (const { meta } of reading.live.values()) keys.add(handOutKey(meta.taskId, meta.pollCount));
+        };
+        for (let state = reading.readOn(SLICE_BYTES); state !== "end"; state = reading.readOn(SLICE_BYTES)) {
+          if (state === "full") {
+            keepKeys();
+            reading.live.clear();
+          }
+          await turn();
+        }
+        keepKeys();
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#leaveAlone(name, "it cannot be read", error);
       } finally {

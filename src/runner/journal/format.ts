@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import { isObject, parseJson } from "../../conductor/reply.js";
+import type { PollerIdentity } from "../poller-identity.js";
 
 /**
  * A journal is lines, each `<kind> <bytes> <crc32> <payload>`, so that each can be judged by itself: whatever else was
@@ -31,6 +32,8 @@ export interface JournalHeader {
   readonly pidNamespace: string | undefined;
   /** Of the process, where that is known: tells it from a later one with its number. */
   readonly startTime: string | undefined;
+  /** It ended in order, and had not found out what the server has under these names: whoever comes next is to look. */
+  readonly owed?: readonly PollerIdentity[];
 }
 
 /** What a result belongs to. */
@@ -101,8 +104,9 @@ export function decodeHeader(payload: Buffer): JournalHeader | { readonly format
   const value = parseJson(payload.toString("utf8"));
   if (!isObject(value)) return undefined;
   if (value.format !== FORMAT) return { format: value.format };
-  const { workerIds, pid, host } = value;
-  const isWhole = Array.isArray(workerIds) && typeof pid === "number" && typeof host === "string";
+  const { workerIds, pid, host, owed = [] } = value;
+  const isWhole =
+    Array.isArray(workerIds) && typeof pid === "number" && typeof host === "string" && Array.isArray(owed);
   return isWhole ? (value as unknown as JournalHeader) : undefined;
 }
 

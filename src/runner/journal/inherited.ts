@@ -1,4 +1,5 @@
 import { closeSync, readSync, writeSync } from "node:fs";
+import type { Clock, Timer } from "../../base/clock.js";
 import { parseJson, isObject } from "../../conductor/reply.js";
 import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
@@ -8,7 +9,10 @@ import type { Parcel } from "../parcel.js";
 import type { Folder } from "./folder.js";
 import { bodyOf, decodeLine, encodeSettled, type ResultMeta } from "./format.js";
 import type { DeadOwner, InheritedSink } from "./keeper.js";
-import { readAtOf, scan, type Place, type Scan } from "./scan.js";
+import { JournalScan, readAtOf, SLICE_BYTES, type Place } from "./scan.js";
+
+/** What is read of the file at once when it is found, in bytes: as a rule that is all of it. */
+const FIRST_SLICE_BYTES = 4 * 1024 * 1024;
 
 export interface InheritedJournalOptions {
   /** Its name since it was claimed. */
@@ -18,22 +22,26 @@ export interface InheritedJournalOptions {
   readonly server: string | undefined;
   readonly sink: InheritedSink;
   readonly log: Logger;
-  /** By the process's clock, ms. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** All results have left, and the file is gone. */
   readonly onDone: () => void;
 }
 
-/** The journal of a dead process, while its results are delivered: a few at a time, read when there is room. */
+/**
+ * The journal of a dead process, while its results are delivered: a few at a time, read when there is room. It is looked
+ * through to its end first, for a result may be settled far behind; a large one in slices, between which the event loop
+ * turns.
+ */
 export class InheritedJournal {
   readonly #options: InheritedJournalOptions;
   readonly #fd: number;
+  readonly #scan: JournalScan;
+  /** All that it had was seen, or as much as can be dealt with at a time. */
+  #isLookedThrough = false;
+  #sliceTimer: Timer;
   /** Not given to the delivery yet. */
-  readonly #waiting: Place[];
-  /** All that were ever found. */
-  readonly #known: Set<number>;
-  /** Where its results belong, if that is not our server by its address; it may be all the same. */
-  readonly #otherServer: string | undefined;
+  readonly #waiting: Place[] = [];
+  #results = 0;
   #underWay = 0;
   /** Results of the other server's. */
   #left = 0;
@@ -41,30 +49,34 @@ export class InheritedJournal {
   #isClosed = false;
   /** The last read failed, which is said once. */
   #isUnreadable = false;
-  /** Undefined: the header was damaged. */
-  readonly owner: Omit<DeadOwner, "isCertain"> | undefined;
 
-  /** Reads where everything is. Throws what the file system says. */
+  /** Begins to look it through. Throws what the file system says. */
   constructor(options: InheritedJournalOptions) {
     this.#options = options;
-    const { name, folder, server, log } = options;
-    this.#fd = folder.open(name);
-    const { header, live, damagedLines } = this.#scan();
-    this.#waiting = [...live.values()];
-    this.#known = new Set(live.keys());
-    this.#otherServer = header?.server === server ? undefined : header?.server;
-    this.owner = header && { workerIds: header.workerIds, pid: header.pid, host: header.host };
-    if (damagedLines > 0)
-      log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
-    if (live.size > 0) {
-      const fields = { file: name, pid: header?.pid, host: header?.host, results: live.size };
-      log.info(fields, "a dead process has left finished results; delivering them");
+    this.#fd = options.folder.open(options.name);
+    this.#scan = new JournalScan(readAtOf(this.#fd));
+    try {
+      this.#lookOn(FIRST_SLICE_BYTES);
+    } catch (error) {
+      this.close();
+      throw error;
     }
+  }
+
+  /** Undefined: the header was damaged. */
+  get owner(): Omit<DeadOwner, "isCertain"> | undefined {
+    const { header, ended } = this.#scan;
+    return header && { workerIds: header.workerIds, pid: header.pid, host: header.host, owed: header.owed, ended };
   }
 
   /** Gives the delivery as many as it has room for. */
   feed(): void {
     if (this.#isFeeding || this.#isClosed) return;
+    if (!this.#isLookedThrough) {
+      // A read that has failed is tried again.
+      if (this.#sliceTimer === undefined) this.#lookOnLater();
+      return;
+    }
     this.#isFeeding = true;
     try {
       for (let next; (next = this.#waiting[0]) !== undefined && this.#options.sink.hasRoomForInherited;) {
@@ -84,16 +96,54 @@ export class InheritedJournal {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#options.clock.clearTimer(this.#sliceTimer);
     closeSync(this.#fd);
   }
 
-  #scan(): Scan {
-    try {
-      return scan(readAtOf(this.#fd));
-    } catch (error) {
-      this.close();
-      throw error;
+  /** Where its results belong, if that is not our server by its address; it may be all the same. */
+  get #otherServer(): string | undefined {
+    const theirs = this.#scan.header?.server;
+    return theirs === this.#options.server ? undefined : theirs;
+  }
+
+  /** Looks on for a slice. Throws what the file system says. */
+  #lookOn(maxBytes: number): void {
+    this.#isLookedThrough = this.#scan.readOn(maxBytes) !== "more";
+    if (!this.#isLookedThrough) {
+      this.#lookOnLater();
+      return;
     }
+    const { name, log } = this.#options;
+    const { header, live, damagedLines } = this.#scan;
+    if (damagedLines > 0 && this.#results === 0)
+      log.warn({ file: name, damagedLines }, "a journal is damaged in places; what is left of it is delivered");
+    if (live.size > 0) {
+      const fields = { file: name, pid: header?.pid, host: header?.host, results: live.size };
+      log.info(fields, "a dead process has left finished results; delivering them");
+    }
+    this.#results += live.size;
+    for (const place of live.values()) this.#waiting.push(place);
+    // What is read from now on is new.
+    live.clear();
+  }
+
+  #lookOnLater(): void {
+    this.#sliceTimer = this.#options.clock.setTimer(() => {
+      this.#sliceTimer = undefined;
+      if (this.#isClosed) return;
+      try {
+        this.#lookOn(SLICE_BYTES);
+        if (this.#isLookedThrough) this.feed();
+      } catch (error) {
+        this.#unreadable(error);
+      }
+    }, 0);
+  }
+
+  #unreadable(error: unknown): void {
+    const { log, name } = this.#options;
+    if (!this.#isUnreadable) log.error({ file: name, err: error }, "reading a journal failed; trying again");
+    this.#isUnreadable = true;
   }
 
   #handOver({ meta }: Place, line: Buffer): void {
@@ -118,7 +168,7 @@ export class InheritedJournal {
     const leave = end(() => {
       this.#left += 1;
     });
-    const entry = new InFlightTask(taskOf(meta), workerOf(meta), this.#options.now());
+    const entry = new InFlightTask(taskOf(meta), workerOf(meta), this.#options.clock.now());
     const kept = { isOnDisk: true, synced: undefined, settle };
     const mayBeElsewhere = this.#otherServer !== undefined;
     this.#options.sink.deliverInherited({ entry, parcel, kept: mayBeElsewhere ? { ...kept, leave } : kept });
@@ -131,9 +181,7 @@ export class InheritedJournal {
       this.#isUnreadable = false;
       return line;
     } catch (error) {
-      const { log, name } = this.#options;
-      if (!this.#isUnreadable) log.error({ file: name, err: error }, "reading a journal failed; trying again");
-      this.#isUnreadable = true;
+      this.#unreadable(error);
       return undefined;
     }
   }
@@ -151,11 +199,8 @@ export class InheritedJournal {
   #finish(): void {
     const { name, folder, server, log, onDone } = this.#options;
     try {
-      for (const [n, place] of this.#scan().live) {
-        if (this.#known.has(n)) continue;
-        this.#known.add(n);
-        this.#waiting.push(place);
-      }
+      this.#lookOn(SLICE_BYTES);
+      if (!this.#isLookedThrough) return;
       if (this.#waiting.length > 0) {
         this.feed();
         return;
@@ -176,7 +221,7 @@ export class InheritedJournal {
       log.warn({ file: name, err: error }, "a journal that has been delivered cannot be removed");
     }
     this.close();
-    if (this.#known.size > 0) log.info({ file: name }, "all that a dead process had left has been dealt with");
+    if (this.#results > 0) log.info({ file: name }, "all that a dead process had left has been dealt with");
     onDone();
   }
 }

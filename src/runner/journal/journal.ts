@@ -1,12 +1,13 @@
 import { statSync } from "node:fs";
 import path from "node:path";
-import type { Clock, Timer } from "../../base/clock.js";
+import { sleep, type Clock, type Timer } from "../../base/clock.js";
 import { ConfigurationError } from "../../base/errors.js";
 import { packageVersion } from "../../base/package-version.js";
 import type { Logger } from "../../log/logger.js";
 import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
+import type { PollerIdentity } from "../poller-identity.js";
 import { Folder } from "./folder.js";
 import { FORMAT } from "./format.js";
 import { InheritedJournal } from "./inherited.js";
@@ -123,7 +124,10 @@ export class Journal implements ResultKeeper {
     return this.#own.keep(entry, parcel);
   }
 
-  /** From now on results of dead processes go to `sink`. What is there now is looked at before this returns. */
+  /**
+   * From now on results of dead processes go to `sink`. What is there now is looked at before this returns, but for what
+   * is large: that is read on in slices.
+   */
   adoptInto(sink: InheritedSink): void {
     this.#sink = sink;
     this.#adopt();
@@ -131,11 +135,11 @@ export class Journal implements ResultKeeper {
 
   /**
    * The hand-outs (see `handOutKey`) whose finished result another process has left in the folder: it is delivered, by
-   * us or by a neighbour, and nobody is to end such a task otherwise.
+   * us or by a neighbour, and nobody is to end such a task otherwise. Never rejects.
    */
-  finishedElsewhere(): ReadonlySet<string> {
+  async finishedElsewhere(): Promise<ReadonlySet<string>> {
     try {
-      return this.#folder.finishedHandOuts(this.#own.id);
+      return await this.#folder.finishedHandOuts(this.#own.id, () => sleep(this.#options.clock, 0));
     } catch (error) {
       const key = "looking for journals of dead processes";
       this.#repeatLog.failed(key, { dir: this.#options.dir, err: error }, `${key} failed`);
@@ -143,14 +147,17 @@ export class Journal implements ResultKeeper {
     }
   }
 
-  /** Removes the file, unless results are left in it: those are for a successor. */
-  close(): void {
+  /**
+   * Removes the file, unless results are left in it, or this process still owes a search: those are for a successor.
+   * `owed`: the names under which there may be tasks that nobody has found.
+   */
+  close(owed: readonly PollerIdentity[] = []): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#options.clock.clearTimer(this.#timer);
     for (const inherited of this.#inherited) inherited.close();
     this.#inherited.clear();
-    this.#own.close();
+    this.#own.close(owed);
   }
 
   #setTimer(): void {
@@ -207,7 +214,7 @@ export class Journal implements ResultKeeper {
       server,
       sink,
       log,
-      now: () => clock.now(),
+      clock,
       onDone,
     });
     this.#unread.delete(name);

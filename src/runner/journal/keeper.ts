@@ -1,5 +1,7 @@
+import type { EndedHandOut } from "../ended-hand-outs.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
+import type { PollerIdentity } from "../poller-identity.js";
 
 /** What the delivery needs of a journal: the results that it holds are also somewhere that outlives the process. */
 export interface ResultKeeper {
@@ -46,4 +48,8 @@ export interface DeadOwner {
   readonly host: string;
   /** It is dead for sure; otherwise it may only have been silent for long. */
   readonly isCertain: boolean;
+  /** It ended in order, and owed these searches; undefined: it did not, or said nothing. */
+  readonly owed: readonly PollerIdentity[] | undefined;
+  /** The last hand-outs that it had results of, as far as its journal was looked through by then. */
+  readonly ended: readonly EndedHandOut[];
 }

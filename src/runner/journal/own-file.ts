@@ -17,6 +17,7 @@ import { LinkedList, type Linked } from "../../base/linked-list.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Parcel } from "../parcel.js";
+import type { PollerIdentity } from "../poller-identity.js";
 import { encodeHeader, encodeResult, encodeSettled, END_LINE, type JournalHeader, type ResultMeta } from "./format.js";
 import { GroupSync } from "./group-sync.js";
 import type { KeptResult } from "./keeper.js";
@@ -139,20 +140,20 @@ export class OwnFile {
     if (this.#file !== undefined && this.#unwritten.size === 0) this.#options.repeatLog.succeeded(TROUBLE);
   }
 
-  /** Leaves nothing behind, unless results are left: then a file that anybody may take over at once. */
-  close(): void {
+  /** Leaves nothing behind, unless results or searches are left: then a file that anybody may take over at once. */
+  close(owed: readonly PollerIdentity[]): void {
     this.#isClosed = true;
-    const file = this.#file;
-    if (file === undefined) return;
+    if (this.#file === undefined) return;
     try {
-      if (!this.#isOurs(file)) return;
-      if (this.#live.first === undefined) rmSync(this.#path, { force: true });
-      else writeSync(file.fd, END_LINE);
+      if (!this.#isOurs(this.#file)) return;
+      if (owed.length > 0) this.#rewrite(this.#id, { ...this.#options.header, owed });
+      if (owed.length === 0 && this.#live.first === undefined) rmSync(this.#path, { force: true });
+      else writeSync(this.#file.fd, END_LINE);
     } catch (error) {
       this.#failed(error, "closing the journal failed");
     } finally {
+      this.#discard(this.#file);
       this.#file = undefined;
-      this.#discard(file);
     }
   }
 
@@ -272,8 +273,8 @@ export class OwnFile {
   }
 
   /** A new file with all that is live takes the old one's place, or there is only the old one. */
-  #rewrite(id: string): void {
-    const { dir, header, fsync } = this.#options;
+  #rewrite(id: string, header = this.#options.header): void {
+    const { dir, fsync } = this.#options;
     makeFolder(dir);
     const temporary = path.join(dir, `${id}.new`);
     const fd = openSync(temporary, CREATE, 0o600);

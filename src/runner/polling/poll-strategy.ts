@@ -60,7 +60,12 @@ const MIN_PACE_CAP_MS = 1_000;
  */
 export function nextPoll(
   state: PollState,
-  now: { readonly freeSlots: number; readonly longPollMs: number; readonly isProbe: boolean },
+  now: {
+    /** As many as may be asked for: all that are free, as a rule. */
+    readonly freeSlots: number;
+    readonly longPollMs: number;
+    readonly isProbe: boolean;
+  },
 ): PollPlan {
   const count = Math.max(1, now.freeSlots);
   if (now.isProbe || state.backlog || state.sweepNext) return { kind: "sweep", count, timeoutMs: 0 };

@@ -1,4 +1,6 @@
+import type { EndedHandOut } from "../ended-hand-outs.js";
 import type { InFlightState } from "../in-flight.js";
+import type { PollerIdentity } from "../poller-identity.js";
 
 /** A task that a process had in its hands when it last told. */
 export interface HeldTask {
@@ -11,20 +13,13 @@ export interface HeldTask {
   readonly state: InFlightState;
 }
 
-/** One worker of a process, and the name under which it polled. */
-export interface PollerIdentity {
-  readonly taskType: string;
-  readonly domain: string | undefined;
-  readonly workerId: string;
-  /** The `workerId` is of that process alone, so that whatever the server has under it was that process's. */
-  readonly isUnique: boolean;
-}
-
-/** What a process that died has left behind, for the one that takes its place. */
+/** What a process that has ended has left behind, for the one that takes its place. */
 export interface Predecessor {
   readonly id: number;
   readonly tasks: readonly HeldTask[];
   readonly pollers: readonly PollerIdentity[];
-  /** How it died, in one line. */
+  /** What it had ended last, as far as that is known: it must not run again. */
+  readonly ended?: readonly EndedHandOut[];
+  /** How it ended, in one line. */
   readonly reason: string;
 }

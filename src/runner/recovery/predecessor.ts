@@ -7,13 +7,16 @@ import { reportReply } from "../gate/server-gate.js";
 import { handOutKey, type DeadOwner } from "../journal/keeper.js";
 import type { Shared } from "../shared.js";
 import type { HeldTask, Predecessor } from "./held-task.js";
+import { MAX_TASK_BYTES } from "./listing.js";
 import type { Reclaim, ReclaimSite } from "./reclaim.js";
 
 /**
  * What is known of a process from its journal: its `workerId`s. Those that it made up itself are its alone; one that
- * somebody gave it may be that of a living process as well.
+ * somebody gave it may be that of a living process as well. One that has ended in order has written what it owed.
  */
-export function predecessorOf({ pid, host, workerIds }: DeadOwner, workers: readonly WorkerConfig[]): Predecessor {
+export function predecessorOf(owner: DeadOwner, workers: readonly WorkerConfig[]): Predecessor {
+  const { pid, host, workerIds, owed } = owner;
+  if (owed !== undefined) return { id: pid, tasks: [], pollers: owed, reason: `process ${pid} on ${host} has ended` };
   const own = workerIds.filter((workerId) => workerId.startsWith(`${host}:${pid}:`));
   const pollers = workers.flatMap(({ taskDefName: taskType, domain }) =>
     own.map((workerId) => ({ taskType, domain, workerId, isUnique: true })),
@@ -24,7 +27,7 @@ export function predecessorOf({ pid, host, workerIds }: DeadOwner, workers: read
 /** What a task that may have been started fails with. */
 export const deathReason = (reason: string): string => `the worker process died: ${reason}`;
 
-/** A task that the server did not show is asked for again after this long, in ms, and so often while it is there. */
+/** A task that the server did not show is asked for again after this long, in ms, and so often in all. */
 const RETRY_MS = 2_000;
 const MAX_FAILURES = 5;
 /** Tasks that are fetched at the same time: a process may have left a thousand tasks. */
@@ -43,21 +46,22 @@ interface TakeOverParts {
  * Ends what a process that died has left: what it told by id, and then what only the server knows of. A task is touched
  * only if the server still shows the very hand-out that the dead process got (its `workerId`, its `pollCount`). What it
  * may have started fails, retryable, so that a task that kills its process does not go round for ever; what was
- * received and not begun goes back to the queue. Resolves when that is under way, or given up; never rejects.
+ * received and not begun goes back to the queue. Resolves when that is under way, or given up: with true; with false when
+ * this process stops before. Never rejects.
  */
 export async function takeOverFrom(
   predecessor: Predecessor,
   sites: readonly ReclaimSite[],
   { shared, reclaim, isOver, finished }: TakeOverParts,
-): Promise<void> {
-  const { clock, table } = shared;
+): Promise<boolean> {
+  const { clock, log, table } = shared;
   const startedAt = clock.now();
   const isFinished = (task: Task) => finished.has(handOutKey(task.taskId, task.pollCount));
   const reason = deathReason(predecessor.reason);
   const endOne = async (held: HeldTask): Promise<void> => {
     const site = sites.find(({ config }) => config.taskDefName === held.taskType);
     if (site === undefined || isOver()) return;
-    const task = await fetchTask(held.taskId, shared, isOver);
+    const task = await fetchTask(held, shared, isOver);
     if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) return;
     if (isFinished(task)) return;
     const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
@@ -65,18 +69,27 @@ export async function takeOverFrom(
   };
   const left = [...predecessor.tasks].reverse();
   const endThem = async (): Promise<void> => {
-    for (let held = left.pop(); held !== undefined; held = left.pop()) await endOne(held);
+    for (let held = left.pop(); held !== undefined; held = left.pop()) {
+      try {
+        await endOne(held);
+      } catch (error) {
+        const { taskType, taskId } = held;
+        log.error({ taskType, taskId, err: error }, "ending a task of a process that died failed unexpectedly");
+      }
+    }
   };
   await Promise.all(Array.from({ length: MAX_PARALLEL }, endThem));
 
-  const searches: Promise<void>[] = [];
-  for (const { taskType, domain, workerId, isUnique } of predecessor.pollers) {
+  const searches: Promise<boolean>[] = [];
+  for (const { taskType, domain, workerId, isUnique, leftNothing = false } of predecessor.pollers) {
     const site = sites.find(({ config }) => config.taskDefName === taskType && config.domain === domain);
     // A workerId of the user's own may be that of a living process as well.
     if (site === undefined || !isUnique || isOver()) continue;
-    searches.push(reclaim.leftBy(site, workerId, reason, startedAt + site.config.longPollMs, isFinished));
+    const heldUntil = startedAt + site.config.longPollMs;
+    searches.push(reclaim.leftBy(site, workerId, { reason, heldUntil, isFinished, leftNothing }));
   }
-  await Promise.all(searches);
+  const areDone = await Promise.all(searches);
+  return areDone.every(Boolean) && !isOver();
 }
 
 function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
@@ -87,24 +100,30 @@ function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {
   );
 }
 
-/** The task as the server shows it. Undefined: it is gone, or the server does not answer. */
+/** The task as the server shows it. Undefined: it is gone, or cannot be looked at, which is said. */
 async function fetchTask(
-  taskId: string,
-  { api, clock, gate }: Shared,
+  { taskType, taskId }: HeldTask,
+  { api, clock, gate, log }: Shared,
   isOver: () => boolean,
 ): Promise<Task | undefined> {
-  for (let failures = 0; failures < MAX_FAILURES && !isOver();) {
+  for (let failures = 0; !isOver();) {
     const permit = gate.admit("aside task");
     if ("waitMs" in permit) {
+      // A server that is away is waited for.
       await sleep(clock, Math.min(Math.max(permit.waitMs, 1), RETRY_MS));
       continue;
     }
-    const reply = await api.get(taskId);
+    const reply = await api.get(taskId, MAX_TASK_BYTES);
     reportReply(permit, reply);
     if (reply.kind === "answered") return reply.value;
     if (isGone(reply)) return undefined;
-    // A server that is away is waited for.
-    if (reply.kind === "refused") failures += 1;
+    failures += 1;
+    if (failures >= MAX_FAILURES || reply.error.code === "INVALID_REQUEST") {
+      const text =
+        "a task of a process that died cannot be looked at; if it has not ended, it waits for its response timeout";
+      log.warn({ taskType, taskId, err: reply.error }, text);
+      return undefined;
+    }
     await sleep(clock, RETRY_MS);
   }
   return undefined;

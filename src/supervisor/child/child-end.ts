@@ -4,7 +4,9 @@ import { DEFAULT_DRAIN_TIMEOUT_MS, obeyStopSignals } from "../../base/stop-signa
 import type { WorkerConfig } from "../../config/types.js";
 import type { SafeLogger } from "../../log/logger.js";
 import type { MetricsRegistry } from "../../metrics/registry.js";
-import type { Predecessor, PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
+import type { EndedHandOut } from "../../runner/ended-hand-outs.js";
+import type { PollerIdentity } from "../../runner/poller-identity.js";
+import type { Predecessor, HeldTask } from "../../runner/recovery/held-task.js";
 import type { TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, MAX_NAMED_TASKS, unwrap, wrap, type MetricJson, type Order, type Report } from "../messages.js";
 import { readOrder } from "../read-message.js";
@@ -28,8 +30,12 @@ export interface SupervisedHandler {
   left(): number;
   /** Asked again it can only shorten the drain. */
   stop(drainTimeoutMs: number): Promise<void>;
-  /** Ends what a process that died has left; settles when that is done or given up. */
-  takeOver(predecessor: Predecessor): Promise<void>;
+  /** Once it has stopped: under which names the server may have handed out tasks that never reached it. */
+  owed(): readonly PollerIdentity[];
+  /** What it has ended last, at most `max`. */
+  ended(max: number): readonly EndedHandOut[];
+  /** Ends what a process that died has left: true when that is done or given up, false when it has stopped before. */
+  takeOver(predecessor: Predecessor): Promise<boolean>;
   endProcess(code: number): void;
 }
 
@@ -52,8 +58,10 @@ class ChildEnd {
   #drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS;
   /** When the drain ends, by `performance.now()`; undefined: nobody has asked for one. */
   #drainUntil: number | undefined;
-  /** Tasks that handlers which have stopped had not ended. */
+  /** Tasks that handlers which have stopped had not ended, and searches. */
   #left = 0;
+  #owed: readonly PollerIdentity[] = [];
+  #ended: readonly EndedHandOut[] = [];
   #isBeatUnderWay = false;
   /** Something the primary told could not be read, which is said once. */
   #hasMisunderstood = false;
@@ -94,7 +102,11 @@ class ChildEnd {
   }
 
   attach(handler: SupervisedHandler): void {
-    if (this.#handlers.size === 0) this.#left = 0;
+    if (this.#handlers.size === 0) {
+      this.#left = 0;
+      this.#owed = [];
+      this.#ended = [];
+    }
     this.#handlers.add(handler);
     this.#latest = handler;
     void handler.stopped.then(() => this.#stopped(handler));
@@ -160,22 +172,24 @@ class ChildEnd {
     const metrics = this.#handlers.size === 1 ? await this.#lastMetrics() : [];
     this.#handlers.delete(handler);
     this.#left += handler.left();
+    this.#owed = [...this.#owed, ...handler.owed()];
+    this.#ended = [...this.#ended, ...handler.ended(MAX_NAMED_TASKS - this.#ended.length)];
     if (this.#handlers.size > 0) return;
-    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics });
+    this.#tell({ kind: "stopped", leftInFlight: this.#left, metrics, owed: this.#owed, ended: this.#ended });
   }
 
   /** Each handler takes what is of its task types, none waits for another one's server, and one may start later. */
   async #takeOver(predecessor: Predecessor): Promise<void> {
     this.#predecessors.push(predecessor);
-    await Promise.all([...this.#handlers].map((handler) => takeOver(handler, predecessor)));
-    this.#tellIfTaken(predecessor);
+    const areTaken = await Promise.all([...this.#handlers].map((handler) => takeOver(handler, predecessor)));
+    if (areTaken.every(Boolean)) this.#tellIfTaken(predecessor);
   }
 
   async #takeOverLate(handler: SupervisedHandler): Promise<void> {
-    for (const predecessor of [...this.#predecessors]) {
-      await takeOver(handler, predecessor);
-      this.#tellIfTaken(predecessor);
-    }
+    const takeOne = async (predecessor: Predecessor) => {
+      if (await takeOver(handler, predecessor)) this.#tellIfTaken(predecessor);
+    };
+    await Promise.all(this.#predecessors.map(takeOne));
   }
 
   /** What nobody here has taken care of is told to the next process again. */
@@ -228,7 +242,7 @@ function isOf({ workers }: SupervisedHandler, taskType: string): boolean {
   return workers.some(({ taskDefName }) => taskDefName === taskType);
 }
 
-function takeOver(handler: SupervisedHandler, predecessor: Predecessor): Promise<void> {
+function takeOver(handler: SupervisedHandler, predecessor: Predecessor): Promise<boolean> {
   return handler.takeOver({
     ...predecessor,
     tasks: predecessor.tasks.filter(({ taskType }) => isOf(handler, taskType)),

@@ -1,4 +1,5 @@
-import type { PollerIdentity, HeldTask } from "../../runner/recovery/held-task.js";
+import type { PollerIdentity } from "../../runner/poller-identity.js";
+import type { HeldTask } from "../../runner/recovery/held-task.js";
 import { IN_FLIGHT_STATES } from "../read-message.js";
 
 /**

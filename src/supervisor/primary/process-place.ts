@@ -3,7 +3,9 @@ import { sleep, type Clock, type Timer } from "../../base/clock.js";
 import type { StallReport } from "../../liveness/stall-report.js";
 import { TickAge } from "../../liveness/tick-age.js";
 import type { Logger } from "../../log/logger.js";
-import type { Predecessor, PollerIdentity } from "../../runner/recovery/held-task.js";
+import type { EndedHandOut } from "../../runner/ended-hand-outs.js";
+import type { PollerIdentity } from "../../runner/poller-identity.js";
+import type { Predecessor } from "../../runner/recovery/held-task.js";
 import { isOverburdened, type TaskHandlerStatus } from "../../status.js";
 import { BEAT_MS, type MetricJson, type Report } from "../messages.js";
 import { readReport } from "../read-message.js";
@@ -91,8 +93,12 @@ interface Occupant {
   toldStopping: boolean;
   /** Its handlers have stopped, and nobody had asked for it. */
   stoppedItself: boolean;
-  /** Nothing was in flight when its handlers stopped. */
+  /** Nothing was in flight when its handlers stopped, */
   endedClean: boolean;
+  /** and this was still to be searched for. */
+  owed: readonly PollerIdentity[];
+  /** The hand-outs that it had ended last, when its handlers had stopped. */
+  ended: readonly EndedHandOut[];
   killedFor: ExitFacts["killedFor"];
   /** Something it told could not be read, which is said once. */
   isMisunderstood: boolean;
@@ -274,6 +280,8 @@ export class ProcessPlace {
       toldStopping: false,
       stoppedItself: false,
       endedClean: false,
+      owed: [],
+      ended: [],
       killedFor: undefined,
       isMisunderstood: false,
       drainUntil: Infinity,
@@ -314,6 +322,8 @@ export class ProcessPlace {
         else now.stoppedItself = true;
         now.liveBeat = undefined;
         now.endedClean = report.leftInFlight === 0;
+        now.owed = report.owed ?? [];
+        now.ended = report.ended ?? [];
         this.#options.onLastMetrics(report.metrics);
         return;
       case "metrics":
@@ -341,6 +351,7 @@ export class ProcessPlace {
     now.pollers = pollers;
     now.stoppedItself = false;
     now.endedClean = false;
+    now.owed = [];
     if (now.readyAt !== undefined) return;
     now.readyAt = clock.now();
     clock.clearTimer(now.warnTimer);
@@ -391,7 +402,7 @@ export class ProcessPlace {
     const description = describeExit(kind, facts);
     this.#occupant = undefined;
     this.#silentMs = 0;
-    if (wasReady && !now.endedClean) this.#remember(now, description);
+    if (wasReady) this.#remember(now, description);
     const readyMs = wasReady ? Math.max(1, clock.now() - readyAt) : 0;
     const exit: ExitRecord = {
       process: place,
@@ -407,9 +418,12 @@ export class ProcessPlace {
 
   /** What the process had is told to the ones that follow until one has taken care of it. */
   #remember(now: Occupant, reason: string): void {
-    const { tasks, pollers } = leftBehind(now.beat?.tasks ?? [], now.pollers, now.report?.inFlight ?? []);
-    if (tasks.length === 0 && pollers.length === 0) return;
-    const predecessor: Predecessor = { id: ++this.#lastId, tasks, pollers, reason };
+    const { tasks, pollers } = now.endedClean
+      ? { tasks: [], pollers: now.owed }
+      : leftBehind(now.beat?.tasks ?? [], now.pollers, now.report?.inFlight ?? []);
+    const { ended } = now;
+    if (tasks.length === 0 && pollers.length === 0 && ended.length === 0) return;
+    const predecessor: Predecessor = { id: ++this.#lastId, tasks, pollers, ended, reason };
     this.#predecessors = [...this.#predecessors, predecessor].slice(-MAX_PREDECESSORS);
   }
 }

@@ -1,4 +1,5 @@
 import { GUARDS_OF_BOUNDS } from "./guards-of-bounds.js";
+import { GUARDS_OF_RECOVERY } from "./guards-of-recovery.js";
 import { GUARDS_OF_STRANGERS } from "./guards-of-strangers.js";
 import { GUARDS_OF_USERS } from "./guards-of-users.js";
 
@@ -330,4 +331,5 @@ export const GUARDS: readonly Guard[] = [
   ...GUARDS_OF_USERS,
   ...GUARDS_OF_BOUNDS,
   ...GUARDS_OF_STRANGERS,
+  ...GUARDS_OF_RECOVERY,
 ];

@@ -25,6 +25,28 @@ describe("the supervisor replaces what died", () => {
       expect(await primary.waitForExit(15_000)).toEqual({ code: 0, signal: null });
     }));
 
+  test("what was in an answer that was lost just before a roll is found by the next process, and not failed", () =>
+    withSupervisor(
+      { args: ["--drain-timeout-ms", "0"], retryCount: 0 },
+      async ({ conductor, primary, proxy, task, ready }) => {
+        await ready(1);
+        await conductor.waitForWorkflow(await task({}), { timeoutMs: 10_000 });
+        const isPoll = (head: string) => head.startsWith("GET /api/tasks/poll/");
+        const cuts = proxy.cutNextAnswer({ when: isPoll, afterBytes: 600 });
+        const { bytesUp } = proxy;
+        await waitFor(() => proxy.bytesUp > bytesUp, { what: "the next poll to be held" });
+        const lost = await task({});
+        await waitFor(() => cuts.heads.length > 0, { what: "the answer to be lost" });
+        const [handedOut] = (await conductor.workflow(lost)).tasks;
+        expect(handedOut?.status).toBe("IN_PROGRESS");
+        primary.signal("SIGHUP");
+        await ready(2, 20_000);
+        expect(lines(primary, "stopped before the search for lost tasks had ended")).toHaveLength(1);
+        const ended = await conductor.waitForWorkflow(lost, { timeoutMs: 20_000 });
+        expect(ended.tasks.map(({ status, taskId }) => [status, taskId])).toEqual([["COMPLETED", handedOut?.taskId]]);
+      },
+    ));
+
   test("a task that waits and crashes each process with its first function is not taken for a script that does not start", () =>
     withSupervisor({ retryCount: 2 }, async ({ conductor, primary, task }) => {
       const fatal = await task({ act: "crash" });

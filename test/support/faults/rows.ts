@@ -8,6 +8,7 @@ export const GROUPS = [
   { name: "User code", from: 24, to: 31 },
   { name: "Process", from: 32, to: 40 },
   { name: "Strangers", from: 41, to: 47 },
+  { name: "Recovery", from: 48, to: 54 },
   { name: "Bounds", from: 55, to: 59 },
   { name: "Everything at once", from: 60, to: 60 },
 ] as const;

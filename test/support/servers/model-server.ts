@@ -1,7 +1,7 @@
 import { ConductorError } from "../../../src/conductor/errors.js";
 import type { ReceivedTask } from "../../../src/conductor/hand-out.js";
 import type { Reply } from "../../../src/conductor/reply.js";
-import type { TaskApi } from "../../../src/conductor/task-api.js";
+import type { PageRequest, TaskApi } from "../../../src/conductor/task-api.js";
 import type { Task, TaskDef, TaskResult } from "../../../src/conductor/types.js";
 import type { FakeClock } from "../time/fake-clock.js";
 import { makeTask } from "./conductor-stub.js";
@@ -39,6 +39,11 @@ export class ModelServer implements TaskApi {
   extensions = 0;
   /** The fate of each request; default: all is well. */
   fate: (request: "poll" | "update" | "get") => Fate = () => "ok";
+  /** How long each task is in an answer, in bytes. */
+  bytesOf: (taskId: string) => number = () => 1_000;
+  /** What was read of answers, in bytes; a poll's are as long as they like up to {@link maxAnswerBytes}. */
+  bytesRead = 0;
+  maxAnswerBytes = Infinity;
   /** How long the network takes, in ms. */
   latencyMs: () => number = () => 1;
   readonly #clock: FakeClock;
@@ -72,7 +77,13 @@ export class ModelServer implements TaskApi {
       taken = this.#take(request.taskType, request.count, fate === "lostAnswer");
     }
     if (failed !== undefined) return failed;
-    return { kind: "answered", value: { handOuts: taken, malformed: 0 } };
+    const sent = this.#send(
+      "/tasks/poll/batch/{taskType}",
+      taken.map(({ task }) => task.taskId),
+    );
+    if (typeof sent === "number") return { kind: "answered", value: { handOuts: taken, malformed: 0 }, bytes: sent };
+    for (const { task } of taken) this.tasks.get(task.taskId)!.handOutLost = true;
+    return sent;
   }
 
   async update(taskId: string, body: string | Buffer): Promise<Reply<true>> {
@@ -100,13 +111,15 @@ export class ModelServer implements TaskApi {
     return { kind: "answered", value: next ?? null };
   }
 
-  async get(taskId: string): Promise<Reply<Task>> {
+  async get(taskId: string, maxBodyBytes?: number): Promise<Reply<Task>> {
     const fate = await this.#travel("get");
     const failed = failure(fate, "GET", "/tasks/{taskId}");
     if (failed !== undefined) return failed;
     const known = this.tasks.get(taskId);
     if (known === undefined) return refused(404, "GET", "/tasks/{taskId}", "No such task found by id");
-    return { kind: "answered", value: { ...known.task, status: known.status } };
+    const sent = this.#send("/tasks/{taskId}", [taskId], maxBodyBytes);
+    if (typeof sent !== "number") return sent;
+    return { kind: "answered", value: { ...known.task, status: known.status }, bytes: sent };
   }
 
   async log(): Promise<Reply<true>> {
@@ -115,7 +128,7 @@ export class ModelServer implements TaskApi {
   async logs(): ReturnType<TaskApi["logs"]> {
     return { kind: "answered", value: [] };
   }
-  async pending(taskType: string): ReturnType<TaskApi["pending"]> {
+  async pending(taskType: string, page: PageRequest): ReturnType<TaskApi["pending"]> {
     const fate = await this.#travel("get");
     const failed = failure(fate, "GET", "/admin/task/{taskType}");
     if (failed !== undefined) return failed;
@@ -123,7 +136,12 @@ export class ModelServer implements TaskApi {
       ({ status }) => status === "SCHEDULED" || status === "IN_PROGRESS",
     );
     const ofType = unfinished.filter(({ task }) => task.taskType === taskType);
-    return { kind: "answered", value: ofType.map(({ task, status }) => structuredClone({ ...task, status })) };
+    const listed = ofType.slice(page.start, page.start + page.count);
+    const ids = listed.map(({ task }) => task.taskId);
+    const sent = this.#send("/admin/task/{taskType}", ids, page.maxBodyBytes);
+    if (typeof sent !== "number") return sent;
+    const tasks = listed.map(({ task, status }) => structuredClone({ ...task, status }));
+    return { kind: "answered", value: { tasks, listed: listed.length }, bytes: sent };
   }
   async queueSizes(taskTypes: readonly string[]): ReturnType<TaskApi["queueSizes"]> {
     const failed = failure(await this.#travel("get"), "GET", "/tasks/queue/sizes");
@@ -182,6 +200,13 @@ export class ModelServer implements TaskApi {
     }
   }
 
+  /** How long the answer with these tasks is, in bytes; or that it is too long. */
+  #send(pathTemplate: string, taskIds: readonly string[], maxBodyBytes = this.maxAnswerBytes) {
+    const bytes = taskIds.reduce((sum, taskId) => sum + this.bytesOf(taskId), 2);
+    this.bytesRead += Math.min(bytes, maxBodyBytes);
+    return bytes > maxBodyBytes ? tooLarge(pathTemplate) : bytes;
+  }
+
   async #travel(request: "poll" | "update" | "get"): Promise<Fate> {
     this.requests += 1;
     const fate = this.fate(request);
@@ -192,6 +217,18 @@ export class ModelServer implements TaskApi {
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.setTimer(resolve, ms));
   }
+}
+
+/** An answer of the server's that was cut off. */
+export function tooLarge(pathTemplate: string): Exclude<Reply<never>, { kind: "answered" }> {
+  const error = new ConductorError({
+    code: "RESPONSE_TOO_LARGE",
+    message: "the answer is too long",
+    method: "GET",
+    pathTemplate,
+    retryable: true,
+  });
+  return { kind: "maybeApplied", error };
 }
 
 function failure(

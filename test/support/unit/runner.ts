@@ -28,11 +28,11 @@ export function createScriptedWorld(
     update: (taskId, body, deadlineMs) =>
       (played.update ?? world.server.update.bind(world.server))(taskId, body, deadlineMs),
     updateV2: (body) => (played.updateV2 ?? world.server.updateV2.bind(world.server))(body),
-    get: (taskId) => (played.get ?? world.server.get.bind(world.server))(taskId),
+    get: (taskId, maxBodyBytes) => (played.get ?? world.server.get.bind(world.server))(taskId, maxBodyBytes),
     log: () => world.server.log(),
     logs: () => world.server.logs(),
     queueSizes: (names) => (played.queueSizes ?? world.server.queueSizes.bind(world.server))(names),
-    pending: (taskType, count) => (played.pending ?? world.server.pending.bind(world.server))(taskType, count),
+    pending: (taskType, page) => (played.pending ?? world.server.pending.bind(world.server))(taskType, page),
   };
   const world = createWorld(workers, { ...overrides, api });
   played = script(world.server);

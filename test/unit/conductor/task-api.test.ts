@@ -8,6 +8,7 @@ function setUp(...answers: readonly Exchange[]) {
   const { transport, requests } = fakeTransport(...answers);
   return { api: createTaskApi(transport, 10_000), requests };
 }
+const answeredWith = (value: unknown) => ({ kind: "answered", value, bytes: expect.any(Number) as number });
 const poll = { taskType: "t", workerId: "w", count: 3, timeoutMs: 500 };
 
 describe("the task API", () => {
@@ -43,15 +44,14 @@ describe("the task API", () => {
     test("gives the tasks, and counts what is none", async () => {
       const task = makeTask();
       const { api } = setUp(json([task, null, {}, "x", { taskId: "a" }]));
-      expect(await api.pollBatch(poll)).toEqual({
-        kind: "answered",
-        value: { handOuts: [{ task, problem: undefined }], malformed: 4 },
-      });
+      expect(await api.pollBatch(poll)).toEqual(
+        answeredWith({ handOuts: [{ task, problem: undefined }], malformed: 4 }),
+      );
     });
 
     test.each([json([]), answer(204)])("none is none", async (exchange) => {
       const { api } = setUp(exchange);
-      expect(await api.pollBatch(poll)).toEqual({ kind: "answered", value: { handOuts: [], malformed: 0 } });
+      expect(await api.pollBatch(poll)).toEqual(answeredWith({ handOuts: [], malformed: 0 }));
     });
 
     test.each([html(200), json({}), json(null), answer(200), answer(200, "[{"), json("text")])(
@@ -79,7 +79,7 @@ describe("the task API", () => {
     });
 
     test.each(["a", '"a"'])("is acknowledged by the task's id: %s", async (body) => {
-      expect(await setUp(answer(200, body)).api.update("a", "{}")).toEqual({ kind: "answered", value: true });
+      expect(await setUp(answer(200, body)).api.update("a", "{}")).toEqual(answeredWith(true));
     });
 
     test.each([html(200), json({}), json(null), answer(200), answer(204), answer(200, "b"), answer(200, "aa")])(
@@ -100,11 +100,8 @@ describe("the task API", () => {
   describe("update-v2", () => {
     test("is acknowledged by 204 or by the next task", async () => {
       const task = makeTask();
-      expect(await setUp(answer(204)).api.updateV2("{}")).toEqual({ kind: "answered", value: null });
-      expect(await setUp(json(task)).api.updateV2("{}")).toEqual({
-        kind: "answered",
-        value: { task, problem: undefined },
-      });
+      expect(await setUp(answer(204)).api.updateV2("{}")).toEqual(answeredWith(null));
+      expect(await setUp(json(task)).api.updateV2("{}")).toEqual(answeredWith({ task, problem: undefined }));
     });
 
     test.each([html(200), json({}), json(null), json([]), answer(200), answer(200, "a")])(
@@ -121,7 +118,7 @@ describe("the task API", () => {
     test("a task, by its encoded id", async () => {
       const task = makeTask();
       const { api, requests } = setUp(json(task));
-      expect(await api.get("a/b c")).toEqual({ kind: "answered", value: task });
+      expect(await api.get("a/b c")).toEqual(answeredWith(task));
       expect(requests[0]).toMatchObject({
         method: "GET",
         path: "/tasks/a%2Fb%20c",
@@ -136,14 +133,14 @@ describe("the task API", () => {
 
     test("logs, and none", async () => {
       const lines = [{ log: "x", createdTime: 1 }];
-      expect(await setUp(json(lines)).api.logs("a")).toEqual({ kind: "answered", value: lines });
-      expect(await setUp(answer(204)).api.logs("a")).toEqual({ kind: "answered", value: [] });
+      expect(await setUp(json(lines)).api.logs("a")).toEqual(answeredWith(lines));
+      expect(await setUp(answer(204)).api.logs("a")).toEqual(answeredWith([]));
       expect(await setUp(html(200)).api.logs("a")).toMatchObject({ kind: "maybeApplied" });
     });
 
     test("queue sizes, by encoded names", async () => {
       const { api, requests } = setUp(json({ a: 1, "d:b c": 0 }));
-      expect(await api.queueSizes(["a", "d:b c"])).toEqual({ kind: "answered", value: { a: 1, "d:b c": 0 } });
+      expect(await api.queueSizes(["a", "d:b c"])).toMatchObject({ value: { a: 1, "d:b c": 0 } });
       expect(requests[0]!.path).toBe("/tasks/queue/sizes?taskType=a&taskType=d%3Ab%20c");
     });
 
@@ -167,6 +164,33 @@ describe("the task API", () => {
       expect(reply).toEqual({ kind: "answered", value: Object.fromEntries(names.map((name) => [name, 1])) });
     });
 
+    test("a task, in an answer of no more bytes than it is told", async () => {
+      const { api, requests } = setUp(json(makeTask()));
+      await api.get("a", 5_000);
+      expect(requests[0]).toMatchObject({ maxBodyBytes: 5_000 });
+    });
+
+    test("unfinished tasks, a page of no more bytes than it is told: how many were listed, and those that are tasks", async () => {
+      const task = makeTask();
+      const { api, requests } = setUp(json([task, null, { taskId: "a" }]));
+      expect(await api.pending("a/b", { start: 20, count: 3, maxBodyBytes: 5_000 })).toEqual(
+        answeredWith({ tasks: [task], listed: 3 }),
+      );
+      expect(requests).toMatchObject([
+        {
+          lane: "main",
+          method: "GET",
+          path: "/admin/task/a%2Fb?start=20&count=3",
+          pathTemplate: "/admin/task/{taskType}",
+          maxBodyBytes: 5_000,
+        },
+      ]);
+    });
+
+    test("how many bytes came, beside what they say", async () => {
+      expect(await setUp(answer(200, '["ä"]')).api.logs("a")).toMatchObject({ value: ["ä"], bytes: 6 });
+    });
+
     test.each([html(200), json([]), json({ a: "1" }), json(null)])("sizes that are none: %j", async (exchange) => {
       expect(await setUp(exchange).api.queueSizes(["a"])).toMatchObject({ kind: "maybeApplied" });
     });
@@ -174,12 +198,31 @@ describe("the task API", () => {
 
   test("a line of log is sent as it is, and acknowledged by nothing", async () => {
     const { api, requests } = setUp(answer(200), html(200));
-    expect(await api.log("a b", 'say "hi"')).toEqual({ kind: "answered", value: true });
+    expect(await api.log("a b", 'say "hi"')).toEqual(answeredWith(true));
     expect(requests[0]).toMatchObject({
       path: "/tasks/a%20b/log",
       pathTemplate: "/tasks/{taskId}/log",
       body: 'say "hi"',
     });
     expect(await api.log("a", "x")).toMatchObject({ kind: "maybeApplied" });
+  });
+
+  describe("what is no text (half a surrogate pair) cannot be put into a path, and is sent to nobody", () => {
+    const half = "task \ud83d";
+    const page = { start: 0, count: 1, maxBodyBytes: 1_000 };
+    test.each<[string, (api: ReturnType<typeof createTaskApi>) => Promise<unknown>]>([
+      ["the task type of a poll", (api) => api.pollBatch({ ...poll, taskType: half })],
+      ["the worker of a poll", (api) => api.pollBatch({ ...poll, workerId: half })],
+      ["the domain of a poll", (api) => api.pollBatch({ ...poll, domain: half })],
+      ["the id of a task", (api) => api.get(half)],
+      ["the id of a task that is logged for", (api) => api.log(half, "line")],
+      ["the id of a task whose log is read", (api) => api.logs(half)],
+      ["one of many queues", (api) => api.queueSizes(["a", half])],
+      ["the task type of a listing", (api) => api.pending(half, page)],
+    ])("%s", async (_what, call) => {
+      const { api, requests } = setUp(json([]));
+      expect(await call(api)).toMatchObject({ kind: "notSent", error: { code: "INVALID_REQUEST", retryable: false } });
+      expect(requests).toEqual([]);
+    });
   });
 });

@@ -128,21 +128,44 @@ describe("answers to the HTTP transport", () => {
   test.each([
     ["unknown", "zstd2", Buffer.from("[]")],
     ["not what it says", "gzip", Buffer.from("[]")],
-    ["beyond the limit when it is unpacked", "gzip", gzipSync("x".repeat(2_000))],
   ])("a compressed body that is %s is a malformed answer", async (_what, coding, bytes) => {
     const server = await startRawServer(({ socket }) => {
       socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: ${coding}\r\ncontent-length: ${bytes.length}\r\n\r\n`);
       socket.write(bytes);
     });
-    const transport = startTransport(server.url, { maxBodyBytes: 1_999 });
+    const transport = startTransport(server.url);
     expect(summary(await transport.request(get()))).toBe("maybeApplied MALFORMED_RESPONSE");
   });
 
-  test("a body beyond the limit is given up, and its connection with it", async () => {
+  test.each([
+    ["of all requests", { maxBodyBytes: 1_999 }, {}],
+    ["of its own request", {}, { maxBodyBytes: 1_999 }],
+    ["of all requests, whatever its own allows", { maxBodyBytes: 1_999 }, { maxBodyBytes: 5_000 }],
+  ])("a compressed body that is beyond the limit %s when it is unpacked is too large", async (_what, all, own) => {
+    const bytes = gzipSync("x".repeat(2_000));
+    const server = await startRawServer(({ socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${bytes.length}\r\n\r\n`);
+      socket.write(bytes);
+    });
+    const transport = startTransport(server.url, all);
+    expect(summary(await transport.request(get("/x", own)))).toBe("maybeApplied RESPONSE_TOO_LARGE");
+  });
+
+  test.each([
+    ["of all requests", { maxBodyBytes: 1_999 }, {}],
+    ["of its own request", {}, { maxBodyBytes: 1_999 }],
+  ])("a body beyond the limit %s is given up, and its connection with it", async (_what, all, own) => {
     const server = await startRawServer(({ socket }) => socket.write(answer("x".repeat(2_000))));
-    const transport = startTransport(server.url, { maxBodyBytes: 1_999 });
-    expect(summary(await transport.request(get()))).toBe("maybeApplied MALFORMED_RESPONSE");
+    const transport = startTransport(server.url, all);
+    expect(summary(await transport.request(get("/x", own)))).toBe("maybeApplied RESPONSE_TOO_LARGE");
     await waitFor(() => server.openConnections === 0, { what: "the connection to be closed" });
+  });
+
+  test("a limit of one request's own lets through what is as long as that, and leaves the others alone", async () => {
+    const server = await startRawServer(({ socket }) => socket.write(answer("x".repeat(2_000))));
+    const transport = startTransport(server.url);
+    expect(summary(await transport.request(get("/x", { maxBodyBytes: 2_000 })))).toBe("answered 200");
+    expect(summary(await transport.request(get()))).toBe("answered 200");
   });
 
   test("bytes that are not HTTP are a malformed answer", async () => {

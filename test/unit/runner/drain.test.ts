@@ -44,6 +44,68 @@ describe("draining a runner group", () => {
     expect(world.server.count("SCHEDULED")).toBe(1);
   });
 
+  describe("while an answer is missing", () => {
+    /** A task was handed out in an answer that is lost as the drain begins. */
+    function loseAndDrain(worker: object = {}) {
+      const world = createWorld([workerConfig("t", () => ({}), worker)]);
+      let isFirst = true;
+      world.server.fate = (request) => {
+        if (request !== "poll" || !isFirst) return "ok";
+        isFirst = false;
+        return "lostAnswer";
+      };
+      world.server.push("a", "t", { responseTimeoutSeconds: 3_600 });
+      world.group.start();
+      return world;
+    }
+    const owed = [{ taskType: "t", domain: undefined, workerId: "w", isUnique: true, leftNothing: true }];
+
+    test("it is searched for, and what was in it goes back", async () => {
+      const world = loseAndDrain();
+      const handedBack = record(world, "taskHandedBack");
+      await world.clock.advanceAsync(100);
+      const report = await drain(world);
+      expect(report).toMatchObject({ leftInFlight: 0, givenUp: 0, owed: [] });
+      expect(report.tookMs).toBeLessThan(10_000);
+      expect(handedBack).toMatchObject([{ taskId: "a", reason: "lost" }]);
+      expect(world.server.count("SCHEDULED")).toBe(1);
+      expect(world.clock.pendingTimers).toBe(0);
+    });
+
+    test.each([0, 1_000, 3_000])("a drain of %i ms keeps its deadline, and tells what it owes", async (drainMs) => {
+      const world = loseAndDrain();
+      await world.clock.advanceAsync(100);
+      const report = await drain(world, drainMs);
+      expect(report.owed).toEqual(owed);
+      expect(report.tookMs).toBeLessThan(drainMs + 3_200);
+      expect(world.clock.pendingTimers).toBe(0);
+    });
+
+    test("a server that stays away is not waited for until the deadline", async () => {
+      const world = loseAndDrain();
+      await world.clock.advanceAsync(100);
+      world.server.fate = () => "notSent";
+      const report = await drain(world);
+      expect(report.owed).toEqual(owed);
+      expect(report.tookMs).toBeLessThan(12_000);
+    });
+
+    test("a poll that is still unanswered at the end is owed as well", async () => {
+      const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({ pollBatch: never }));
+      world.group.start();
+      await world.clock.advanceAsync(100);
+      const report = await drain(world, 500);
+      expect(report.owed).toEqual(owed);
+      expect(report.tookMs).toBeLessThan(5_000);
+    });
+
+    test("under a workerId of the user's own nothing is owed: it may be another process's", async () => {
+      const world = loseAndDrain({ isWorkerIdUnique: false });
+      await world.clock.advanceAsync(100);
+      expect((await drain(world, 1_000)).owed).toEqual([]);
+    });
+  });
+
   describe("at the deadline", () => {
     /** One task that runs for ever; `log` has what happened, in order. */
     function createStubbornWorld(definition: object = {}, worker: object = {}, longPollMs = 2_000) {

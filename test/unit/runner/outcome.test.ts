@@ -301,15 +301,21 @@ describe("the outcome of a task", () => {
   });
 
   describe("what goes back to the queue", () => {
+    const handedBack = (...args: Parameters<typeof toHandBack>) => {
+      const wayBack = toHandBack(...args);
+      if (wayBack.kind !== "handBack") throw new Error("it cannot go back");
+      return parse(wayBack.body);
+    };
+
     test("takes its stored output along, which the update replaces", () => {
       const entry = entryOf({ outputData: { kept: 1 } });
       const back = { taskId: "id-1", workflowInstanceId: "wf-1", workerId: "w", status: "IN_PROGRESS" };
-      expect(parse(toHandBack(entry, { callbackAfterSeconds: 5 }).body)).toEqual({
+      expect(handedBack(entry, { callbackAfterSeconds: 5 })).toEqual({
         ...back,
         callbackAfterSeconds: 5,
         outputData: { kept: 1 },
       });
-      expect(parse(toHandBack(entry, { callbackAfterSeconds: 0, output: { page: 2 } }).body).outputData).toEqual({
+      expect(handedBack(entry, { callbackAfterSeconds: 0, output: { page: 2 } }).outputData).toEqual({
         page: 2,
       });
     });
@@ -318,13 +324,15 @@ describe("the outcome of a task", () => {
       const entry = entryOf();
       const context = (entry.logs = new TaskContextImpl(entry, new FakeClock(), silentLogger));
       for (let i = 0; i < 15; i += 1) context.log(`line ${i}`);
-      const { logs } = parse(toHandBack(entry, { callbackAfterSeconds: 0 }).body);
+      const { logs } = handedBack(entry, { callbackAfterSeconds: 0 });
       expect(logs).toHaveLength(10);
     });
 
     test("is a terminal failure instead where it cannot be serialised", () => {
-      const { status } = toHandBack(entryOf(), { callbackAfterSeconds: 0, output: { n: 1n } });
-      expect(status).toBe("FAILED_WITH_TERMINAL_ERROR");
+      expect(toHandBack(entryOf(), { callbackAfterSeconds: 0, output: { n: 1n } })).toMatchObject({
+        kind: "failure",
+        parcel: { status: "FAILED_WITH_TERMINAL_ERROR" },
+      });
     });
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { BOARD_LAYOUT, createHeartbeatBoard } from "../../../src/liveness/board.js";
+import { inProgress } from "../../../src/worker/in-progress.js";
 import { silentLogger } from "../../support/log/loggers.js";
 import {
   answered,
@@ -72,6 +73,38 @@ describe("the task runner", () => {
       await world.clock.advanceAsync(1_000);
       expect({ runs, updates }).toEqual({ runs: 1, updates: ["a COMPLETED"] });
       expect(world.group.status).toMatchObject({ inFlight: 0, runners: [{ running: 0 }] });
+    });
+
+    test("again, in the hand-out that has ended, is not run and not handed back: a cache repeats an answer", async () => {
+      let runs = 0;
+      const repeated = handOut({ taskId: "a", pollCount: 1, updateTime: 5_000 });
+      const again = handOut({ taskId: "a", pollCount: 2, updateTime: 9_000 });
+      const { world, updates } = createPollWorld(
+        [[repeated], ...Array.from({ length: 20 }, () => [repeated]), [again], [repeated], [again]],
+        [workerConfig("t", () => void (runs += 1))],
+      );
+      world.group.start();
+      await world.clock.advanceAsync(120_000);
+      expect({ runs, updates }).toEqual({ runs: 2, updates: ["a COMPLETED", "a COMPLETED"] });
+      expect(world.group.status.inFlight).toBe(0);
+    });
+
+    test("again after it was handed back is run where the server counts its hand-outs, or tells their times", async () => {
+      for (const next of [
+        { pollCount: 2, updateTime: 5_000 },
+        { pollCount: 1, updateTime: 9_000 },
+        { pollCount: 0, updateTime: 0 },
+      ]) {
+        let runs = 0;
+        const first = { pollCount: Math.min(next.pollCount, 1), updateTime: Math.min(next.updateTime, 5_000) };
+        const { world } = createPollWorld(
+          [[handOut({ taskId: "a", ...first })], [handOut({ taskId: "a", ...next })]],
+          [workerConfig("t", () => ((runs += 1) === 1 ? inProgress({ callbackAfterSeconds: 0 }) : {}))],
+        );
+        world.group.start();
+        await world.clock.advanceAsync(20_000);
+        expect(runs, JSON.stringify(next)).toBe(2);
+      }
     });
 
     test("malformed, with ids, is a terminal failure; its neighbour runs", async () => {
@@ -182,6 +215,51 @@ describe("the task runner", () => {
     test.each([0, -1, 1.5, NaN, Infinity, "3", 10_001, 2 ** 40])("of %s is refused", (concurrency) => {
       const world = createWorld([workerConfig("t", () => ({}))]);
       expect(() => world.group.runners[0]!.setConcurrency(concurrency as number)).toThrow(RangeError);
+    });
+  });
+
+  describe("answers to polls", () => {
+    const MB = 1_000_000;
+
+    /** 300 tasks wait; what the worker asks for, and how much comes. */
+    function answersOf(bytesOf: (taskId: string) => number, concurrency = 100) {
+      const counts: number[] = [];
+      const world = createScriptedWorld([workerConfig("t", () => world.sleep(50), { concurrency })], (model) => ({
+        pollBatch: (request) => {
+          if (request.timeoutMs === 0) counts.push(request.count);
+          return model.pollBatch(request);
+        },
+      }));
+      world.server.bytesOf = bytesOf;
+      world.server.maxAnswerBytes = 64 * MB;
+      for (let i = 0; i < 300; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 3_600 });
+      return { world, counts };
+    }
+
+    test("of small tasks fill all slots", async () => {
+      const { world, counts } = answersOf(() => 2_400);
+      world.group.start();
+      await world.clock.advanceAsync(5_000);
+      expect(Math.max(...counts)).toBeGreaterThanOrEqual(99);
+      expect(world.server.count("COMPLETED")).toBe(300);
+    });
+
+    test("of large tasks are for as many as can be parsed in a moment", async () => {
+      const { world, counts } = answersOf(() => 0.5 * MB);
+      world.group.start();
+      await world.clock.advanceAsync(60_000);
+      expect(Math.max(...counts)).toBe(8);
+      expect(world.server.count("COMPLETED")).toBe(300);
+    });
+
+    test("that are too long to be taken are asked for with fewer; what was lost in one is found and run", async () => {
+      const { world, counts } = answersOf((taskId) => (Number(taskId.slice(1)) < 5 ? 1_000 : 2 * MB));
+      world.group.start();
+      await world.clock.advanceAsync(20_000);
+      expect(counts.filter((count) => count > 32)).toHaveLength(1);
+      await world.clock.advanceAsync(1_800_000);
+      expect(world.server.count("COMPLETED")).toBe(300);
+      expect(world.server.violations).toEqual([]);
     });
   });
 

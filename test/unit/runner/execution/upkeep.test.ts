@@ -268,6 +268,81 @@ describe("the upkeep of running tasks", () => {
       expect(looks).toBe(0);
     });
 
+    describe("of large tasks", () => {
+      const MB = 1_000_000;
+
+      /** Fifty tasks that run for long; what the looks at them read is counted. */
+      function lookAt(bytesOf: (taskId: string) => number) {
+        const TASKS = 50;
+        const looks: string[] = [];
+        const signals: AbortSignal[] = [];
+        const warnings: string[] = [];
+        const log = { ...silentLogger, warn: (_fields: object, text: string) => void warnings.push(text) };
+        const world = createScriptedWorld(
+          [
+            workerConfig(
+              "t",
+              (_input, ctx) => {
+                signals.push(ctx.signal);
+                return never();
+              },
+              { concurrency: TASKS, executionTimeoutMs: 36_000_000 },
+            ),
+          ],
+          (model) => ({
+            get: (taskId, maxBodyBytes) => {
+              looks.push(taskId);
+              return model.get(taskId, maxBodyBytes);
+            },
+          }),
+          { log },
+        );
+        for (let i = 0; i < TASKS; i += 1) world.server.push(`t${i}`, "t", { responseTimeoutSeconds: 36_000 });
+        world.group.start();
+        const start = async () => {
+          await world.clock.advanceAsync(2_000);
+          expect(signals).toHaveLength(TASKS);
+          world.server.bytesOf = bytesOf;
+          world.server.bytesRead = 0;
+        };
+        return { world, looks, signals, warnings, start };
+      }
+
+      test("they read so many bytes a second together, and one that was cancelled is found out all the same", async () => {
+        const { world, signals, start } = lookAt(() => 2.2 * MB);
+        await start();
+        await world.clock.advanceAsync(40_000);
+        expect(world.server.bytesRead).toBeLessThan(40 * 0.27 * MB);
+        world.server.bytesRead = 0;
+        await world.clock.advanceAsync(3_600_000);
+        expect(world.server.bytesRead).toBeLessThan(3_600 * 0.27 * MB);
+        expect(world.server.bytesRead).toBeGreaterThan(50 * 2.2 * MB);
+        for (const known of world.server.tasks.values()) known.status = "FAILED";
+        await world.clock.advanceAsync(1_800_000);
+        expect(signals.every(({ aborted }) => aborted)).toBe(true);
+      });
+
+      test("small ones are looked up as often as ever", async () => {
+        const { world, looks, start } = lookAt((taskId) => (taskId === "t0" ? 2_000 : 2.2 * MB));
+        await start();
+        looks.length = 0;
+        await world.clock.advanceAsync(100_000);
+        const ofSmall = looks.filter((taskId) => taskId === "t0").length;
+        expect(ofSmall).toBeGreaterThanOrEqual(9);
+        expect(looks.length - ofSmall).toBeLessThan(49 * 3);
+      });
+
+      test("one that is larger than there can be is not looked up any more, which is said once", async () => {
+        const { world, looks, warnings, start } = lookAt(() => 30 * MB);
+        await start();
+        await world.clock.advanceAsync(36_000_000 - 10_000);
+        expect(looks.length).toBe(50 * 4);
+        // Once, and then in a summary a minute at most.
+        expect(warnings.filter((text) => text.includes("too large to be looked up")).length).toBeLessThan(50);
+        expect(warnings[0]).toContain("too large to be looked up");
+      });
+    });
+
     test("while a look hangs the deadline is kept, and no timer runs hot", async () => {
       const { world, signals } = createLeaseWorld(1e9, { executionTimeoutMs: 30_000 }, { get: never });
       world.server.push("a", "t");

@@ -14,10 +14,11 @@ import path from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../../src/base/clock.js";
 import { Folder } from "../../../../src/runner/journal/folder.js";
-import { END_LINE } from "../../../../src/runner/journal/format.js";
+import { encodeHeader, encodeResult, encodeSettled, END_LINE } from "../../../../src/runner/journal/format.js";
 import { Journal } from "../../../../src/runner/journal/journal.js";
 import type { DeadOwner } from "../../../../src/runner/journal/keeper.js";
 import { factsOfThisProcess } from "../../../../src/runner/journal/owner.js";
+import { JournalScan } from "../../../../src/runner/journal/scan.js";
 import { silentLogger } from "../../../support/log/loggers.js";
 import { inOneFile } from "../../../support/process/in-one-file.js";
 import { startProcess } from "../../../support/process/process-harness.js";
@@ -27,6 +28,7 @@ import {
   keep,
   liveTasks,
   MemorySink,
+  metaOf,
   openJournal,
   temporaryFolder,
 } from "../../../support/unit/journal.js";
@@ -74,20 +76,21 @@ describe("adopting journals", () => {
           return [ids, "old", 1, { status: "COMPLETED", body: Buffer.from(JSON.stringify(result)) }];
         }),
       );
-      expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true }]);
+      const ended = [1, 2, 3].map((n) => ({ taskId: `task-${n}`, pollCount: 1, updateTime: Number.MAX_SAFE_INTEGER }));
+      expect(owners).toEqual([{ workerIds: ["old"], pid: 4_999_999, host: here.host, isCertain: true, ended }]);
     });
 
-    test("is removed when the last result has left, and not before", () => {
+    test("is removed when the last result has left, and not before", async () => {
       const dir = folderWith(journalBytes(headerOf(), 2));
       const { sink, journal } = adopt(dir);
       const neighbour = new Journal({ dir, fsync: false, workerIds: ["n"], clock: systemClock, log: silentLogger });
-      const seen = () => [journal, neighbour].map((each) => [...each.finishedElsewhere()]);
-      expect(seen()).toEqual([
+      const seen = () => Promise.all([journal, neighbour].map(async (each) => [...(await each.finishedElsewhere())]));
+      expect(await seen()).toEqual([
         ["task-1 1", "task-2 1"],
         ["task-1 1", "task-2 1"],
       ]);
       sink.taken[0]!.kept.settle();
-      expect(seen()).toEqual([["task-2 1"], ["task-2 1"]]);
+      expect(await seen()).toEqual([["task-2 1"], ["task-2 1"]]);
       neighbour.close();
       const claimed = names(dir).find((name) => name.endsWith(".claimed"))!;
       expect(liveTasks(readFileSync(path.join(dir, claimed)))).toEqual(["task-2"]);
@@ -102,6 +105,83 @@ describe("adopting journals", () => {
       const { sink } = adopt(dir);
       expect(sink.taken).toEqual([]);
       expect(names(dir)).toHaveLength(1);
+    });
+
+    test("that is large is looked through in slices, and what it had is delivered at the end", async () => {
+      const RESULTS = 12;
+      const lines = [encodeHeader(headerOf())];
+      const body = Buffer.from(JSON.stringify({ text: "x".repeat(1024 * 1024) }));
+      for (let n = 1; n <= RESULTS; n += 1) lines.push(encodeResult(metaOf(n), body));
+      const dir = folderWith(Buffer.concat([...lines, encodeSettled(1)]));
+      const owners: DeadOwner[] = [];
+      const { sink, clock, journal } = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      // Whose it is is known at once, and what has left is not before its end.
+      expect(owners).toHaveLength(1);
+      expect(sink.taken).toEqual([]);
+      let turns = 0;
+      for (; sink.taken.length === 0 && turns < 100; turns += 1) clock.advance(1);
+      expect(turns).toBeGreaterThan(0);
+      expect(sink.taskIds).toEqual(Array.from({ length: RESULTS - 1 }, (_, i) => `task-${i + 2}`));
+      const seen = journal.finishedElsewhere();
+      for (let i = 0; i < 100; i += 1) await clock.advanceAsync(1);
+      expect((await seen).size).toBe(RESULTS - 1);
+      settleAll(sink);
+      expect(names(dir)).toHaveLength(1);
+    });
+
+    test("that is being looked through when this process stops is left to the next one", async () => {
+      const filler = Buffer.from(JSON.stringify({ text: "x".repeat(9 * 1024 * 1024) }));
+      const dir = folderWith(Buffer.concat([encodeHeader(headerOf()), encodeResult(metaOf(1), filler)]));
+      const first = adopt(dir);
+      first.journal.close();
+      first.clock.advance(1_000);
+      expect(first.sink.taken).toEqual([]);
+      const next = adopt(dir);
+      await next.clock.advanceAsync(1_000);
+      expect(next.sink.taskIds).toEqual(["task-1"]);
+    });
+
+    test("whose slices cannot be read for a while is read on later", async () => {
+      const filler = Buffer.from(JSON.stringify({ text: "x".repeat(9 * 1024 * 1024) }));
+      const dir = folderWith(Buffer.concat([encodeHeader(headerOf()), encodeResult(metaOf(1), filler)]));
+      const { sink, clock, lines } = adopt(dir);
+      const broken = vi.spyOn(JournalScan.prototype, "readOn").mockImplementation(() => {
+        throw new Error("EIO: i/o error, read");
+      });
+      await clock.advanceAsync(12_000);
+      broken.mockRestore();
+      expect(sink.taken).toEqual([]);
+      expect(lines.filter((line) => line.includes("reading a journal failed"))).toHaveLength(1);
+      await clock.advanceAsync(6_000);
+      expect(sink.taskIds).toEqual(["task-1"]);
+    });
+
+    test("has what its owner still owed a search for, also where no result is left in it", () => {
+      const dir = temporaryFolder();
+      const owed = [{ taskType: "t", domain: "d", workerId: "w", isUnique: true, leftNothing: true }];
+      const { journal } = openJournal(dir);
+      keep(journal, "delivered").settle();
+      journal.close(owed);
+      expect(names(dir)).toHaveLength(1);
+      const owners: DeadOwner[] = [];
+      const next = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      expect(owners).toMatchObject([{ workerIds: ["w"], isCertain: true, owed }]);
+      expect(next.sink.taken).toEqual([]);
+      expect(names(dir)).toHaveLength(1);
+      next.journal.close();
+      expect(names(dir)).toEqual([]);
+    });
+
+    test("has what is owed beside its results", () => {
+      const dir = temporaryFolder();
+      const owed = [{ taskType: "t", domain: undefined, workerId: "w", isUnique: true, leftNothing: false }];
+      const { journal } = openJournal(dir);
+      keep(journal, "left");
+      journal.close(owed);
+      const owners: DeadOwner[] = [];
+      const { sink } = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      expect(sink.taskIds).toEqual(["left"]);
+      expect(owners[0]?.owed).toMatchObject([{ taskType: "t", workerId: "w", leftNothing: false }]);
     });
 
     test("is handed over as there is room", async () => {

@@ -50,8 +50,8 @@ class MemoryJournal {
     return { isOnDisk, synced, settle: () => this.story.push(`settle ${taskId}`) };
   }
 
-  finishedElsewhere(): ReadonlySet<string> {
-    return new Set();
+  finishedElsewhere(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set());
   }
 
   adoptInto(sink: InheritedSink): void {

@@ -11,7 +11,7 @@ import {
   MAX_LINE_BYTES,
   type ResultMeta,
 } from "../../../../src/runner/journal/format.js";
-import { scan } from "../../../../src/runner/journal/scan.js";
+import { JournalScan, scan } from "../../../../src/runner/journal/scan.js";
 import { headerOf, journalBytes, liveTasks, metaOf, scanBytes } from "../../../support/unit/journal.js";
 
 const output = fc.jsonValue({ maxDepth: 1, noUnicodeString: false });
@@ -128,6 +128,49 @@ describe("the format of a journal", () => {
       const big = JSON.stringify({ text: "ä".repeat(700_000) });
       const bytes = Buffer.concat([encodeHeader(headerOf()), resultLine(metaOf(1), big), resultLine(metaOf(2), "{}")]);
       expect([...found(bytes).values()].map(({ body }) => body)).toEqual([big, "{}"]);
+    });
+
+    test("in slices of any size, and again after more was written, gives what it gives at once", () => {
+      fc.assert(
+        fc.property(
+          fc.array(fc.integer({ min: 1, max: 400_000 }), { minLength: 1, maxLength: 12 }),
+          fc.array(fc.nat(), { maxLength: 3 }),
+          (slices, cuts) => {
+            const body = Buffer.from(JSON.stringify({ text: "x".repeat(150_000) }));
+            const results = Array.from({ length: 6 }, (_, i) => encodeResult(metaOf(i + 1), body));
+            const bytes = Buffer.concat([encodeHeader(headerOf()), ...results, encodeSettled(2), encodeSettled(5)]);
+            // Its owner goes on writing while it is read, and may be in the middle of a line.
+            const ends = [...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];
+            let end = 0;
+            const reading = new JournalScan((buffer, position) =>
+              position >= end ? 0 : bytes.copy(buffer, 0, position, Math.min(end, position + buffer.length)),
+            );
+            let turn = 0;
+            for (end of ends) while (reading.readOn(slices[turn++ % slices.length]!) === "more");
+            expect([...reading.live.keys()]).toEqual([1, 3, 4, 6]);
+            expect(reading.damagedLines).toBe(0);
+            expect(reading.header?.workerIds).toEqual(["old"]);
+          },
+        ),
+        { numRuns: 50 },
+      );
+    });
+
+    test("of very many results gives them a part at a time", () => {
+      const RESULTS = 150_000;
+      const lines = [encodeHeader(headerOf())];
+      for (let n = 1; n <= RESULTS; n += 1) lines.push(encodeResult(metaOf(n), Buffer.from("{}")));
+      const bytes = Buffer.concat(lines);
+      const reading = new JournalScan((buffer, position) => bytes.copy(buffer, 0, position, position + buffer.length));
+      const parts: number[] = [];
+      for (let state = ""; state !== "end";) {
+        state = reading.readOn(Infinity);
+        parts.push(reading.live.size);
+        reading.live.clear();
+      }
+      expect(parts.length).toBeGreaterThan(1);
+      expect(parts.reduce((sum, part) => sum + part, 0)).toBe(RESULTS);
+      expect(Math.max(...parts)).toBeLessThan(110_000);
     });
 
     test("with a line longer than there are: what comes after it is found", () => {

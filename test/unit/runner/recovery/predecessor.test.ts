@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { TaskDef } from "../../../../src/conductor/types.js";
 import type { Predecessor, HeldTask } from "../../../../src/runner/recovery/held-task.js";
-import { answered, record, refused } from "../../../support/unit/runner.js";
+import { answered, drain, failed, nonsense, record, refused } from "../../../support/unit/runner.js";
 import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const REASON = "crashed (exit code 3)";
@@ -20,10 +20,10 @@ function afterDeath(overrides: Parameters<typeof createWorld>[1] = {}) {
     known.task.pollCount = 1;
     return known;
   };
-  const takeOver = async (left: Partial<Predecessor>) => {
+  const takeOver = async (left: Partial<Predecessor>, withinMs = 40_000) => {
     let isOver = false;
     void world.group.takeOver({ id: 1, tasks: [], pollers: [], reason: REASON, ...left }).then(() => (isOver = true));
-    for (let i = 0; i < 400 && !isOver; i += 1) await world.clock.advanceAsync(100);
+    for (let i = 0; i < 400 && !isOver; i += 1) await world.clock.advanceAsync(withinMs / 400);
     expect(isOver).toBe(true);
   };
   const updates = () => world.server.updates.map(({ taskId, ...rest }) => ({ taskId, ...rest }));
@@ -107,6 +107,27 @@ describe("what a predecessor left", () => {
       expect(updates()).toEqual([expect.objectContaining({ taskId: "a", ...FAILED })]);
     });
 
+    test.each([refused(403), refused(500, "boom"), nonsense(), failed("notSent", "INVALID_REQUEST")])(
+      "what cannot be looked at is left to the search by name, soon and not for ever: %j",
+      async (reply) => {
+        const { world, give, takeOver, updates } = afterDeath();
+        give("a");
+        give("b");
+        const get = world.server.get.bind(world.server);
+        let looks = 0;
+        world.server.get = (taskId) => {
+          if (taskId !== "a") return get(taskId);
+          looks += 1;
+          return Promise.resolve(reply);
+        };
+        await takeOver({ tasks: [held("a"), held("b")] });
+        expect(looks).toBeLessThanOrEqual(5);
+        await world.clock.advanceAsync(100);
+        expect(updates()).toEqual([expect.objectContaining({ taskId: "b", ...FAILED })]);
+        expect(world.group.status.inFlight).toBe(0);
+      },
+    );
+
     test("nothing is taken over by a process that drains itself", async () => {
       const { world, give, takeOver, updates } = afterDeath();
       give("a");
@@ -149,14 +170,34 @@ describe("what a predecessor left", () => {
       expect(updates()).toEqual([expect.objectContaining({ taskId: "known", ...FAILED })]);
     });
 
-    test("is not looked for in a queue that is too long, and where it is not allowed", async () => {
+    test.each([answered({ t: 2_000 }), refused(403, "no"), refused(404)])(
+      "is given up where the queue stays too long, or the search is not allowed: %j",
+      async (sizes) => {
+        const { world, give, takeOver, updates } = afterDeath();
+        give("young");
+        world.server.queueSizes = () => Promise.resolve(sizes);
+        await takeOver({ pollers: [poller] }, 3_600_000);
+        expect(updates()).toEqual([]);
+      },
+    );
+
+    test("was never begun where the process had ended all it had: it goes back, whenever it is found", async () => {
       const { world, give, takeOver, updates } = afterDeath();
+      give("lost");
+      await takeOver({ pollers: [{ ...poller, leftNothing: true }] });
+      await world.clock.advanceAsync(100);
+      expect(updates()).toEqual([expect.objectContaining({ taskId: "lost", ...HANDED_BACK })]);
+    });
+
+    test("is still owed when this process stops before it has found it", async () => {
+      const { world, give } = afterDeath();
       give("young");
-      world.server.queueSizes = () => Promise.resolve(answered({ t: 2_000 }));
-      await takeOver({ pollers: [poller] });
-      world.server.queueSizes = () => Promise.resolve(refused(403, "no"));
-      await takeOver({ pollers: [{ ...poller, workerId: "other" }] });
-      expect(updates()).toEqual([]);
+      world.server.queueSizes = () => Promise.resolve(refused(403));
+      const taken = world.group.takeOver({ id: 1, tasks: [], pollers: [poller], reason: REASON });
+      await world.clock.advanceAsync(1_000);
+      const { owed } = await drain(world, 1_000);
+      expect(owed).toEqual([{ ...poller, leftNothing: false }]);
+      expect(await taken).toBe(false);
     });
 
     test("many task types are not searched all at once", async () => {
@@ -184,7 +225,7 @@ describe("what a predecessor left", () => {
 
   test("a finished result in a journal is worth more than a failure: that hand-out is left to whoever delivers it", async () => {
     const kept = { isOnDisk: true, synced: undefined, settle: () => {} };
-    const finishedElsewhere = () => new Set(["finished 1", "found 1", "older 0"]);
+    const finishedElsewhere = () => Promise.resolve(new Set(["finished 1", "found 1", "older 0"]));
     const journal = { keep: () => kept, adoptInto: () => {}, finishedElsewhere };
     const { world, give, takeOver, updates } = afterDeath({ journal });
     for (const taskId of ["finished", "running", "older", "found"]) give(taskId);
@@ -209,6 +250,22 @@ describe("what a predecessor left", () => {
     await world.clock.advanceAsync(20_000);
     expect(isFirst).toBe(false);
     expect(world.server.tasks.get("a")?.status).toBe("SCHEDULED");
+  });
+
+  test("what it had ended does not run again here, should a cache repeat the hand-out", async () => {
+    const { world, give, takeOver } = afterDeath();
+    const { task } = give("a");
+    await takeOver({ ended: [{ taskId: "a", pollCount: 1, updateTime: task.updateTime }] });
+    world.server.pollBatch = async () => {
+      await world.sleep(10);
+      return answered({
+        handOuts: [{ task: { ...task, status: "IN_PROGRESS" as const }, problem: undefined }],
+        malformed: 0,
+      });
+    };
+    world.group.runners[0]!.resume();
+    await world.clock.advanceAsync(10_000);
+    expect(world.server.updates).toEqual([]);
   });
 
   test("a thousand tasks of a dead process are ended within seconds, and a look that hangs holds up no other", async () => {

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { WorkerConfig } from "../../../../src/config/types.js";
 import { silentLogger } from "../../../support/log/loggers.js";
-import { answered, createScriptedWorld, lostAnswer, refused, type World, parse } from "../../../support/unit/runner.js";
+import {
+  answered,
+  createScriptedWorld,
+  failed,
+  lostAnswer,
+  nonsense,
+  parse,
+  refused,
+  type World,
+} from "../../../support/unit/runner.js";
 import { createWorld, workerConfig } from "../../../support/unit/runner-world.js";
 
 const RESPONSE_TIMEOUT = { responseTimeoutSeconds: 3600 };
@@ -19,20 +28,23 @@ function loseNextPoll(world: World): () => boolean {
 
 function loseThePoll(overrides: Partial<WorkerConfig> = {}) {
   const executed: string[] = [];
-  const world = createWorld([
-    workerConfig(
-      "t",
-      (_input, ctx) => {
-        executed.push(ctx.taskId);
-        return {};
-      },
-      overrides,
-    ),
-  ]);
+  const logged: { readonly fields: object; readonly msg: string }[] = [];
+  const worker = workerConfig(
+    "t",
+    (_input, ctx) => {
+      executed.push(ctx.taskId);
+      return {};
+    },
+    overrides,
+  );
+  const log = { ...silentLogger, warn: (fields: object, msg: string) => void logged.push({ fields, msg }) };
+  const world = createWorld([worker], { log });
   loseNextPoll(world);
   world.server.push("a", "t", RESPONSE_TIMEOUT);
   world.group.start();
-  return { world, executed };
+  /** The fields of the lines that say so. */
+  const lines = (text: string) => logged.filter(({ msg }) => msg.includes(text)).map(({ fields }) => fields);
+  return { world, executed, lines };
 }
 
 describe("reclaiming lost hand-outs", () => {
@@ -124,55 +136,227 @@ describe("reclaiming lost hand-outs", () => {
     expect(executed).toEqual(["a 2"]);
   });
 
-  test.each([403, 404, 405])(
-    "where the listing is not allowed (%i) it is asked for once, and polling goes on",
-    async (status) => {
-      let asked = 0;
-      const warnings: string[] = [];
-      const log = {
-        debug: () => {},
-        info: () => {},
-        error: () => {},
-        warn: (_: object, text: string) => warnings.push(text),
-      };
-      let isFirst = true;
-      const world = createScriptedWorld(
-        [workerConfig("t", () => ({}))],
-        (model) => ({
-          pending: () => {
-            asked += 1;
-            return Promise.resolve(refused(status, "no"));
-          },
-          pollBatch: async (request) => {
-            const reply = await model.pollBatch(request);
-            const isLost = isFirst;
-            isFirst = false;
-            return isLost ? lostAnswer() : reply;
-          },
-        }),
-        { log },
-      );
-      world.group.start();
-      await world.clock.advanceAsync(30_000);
-      expect(asked).toBe(1);
-      expect(warnings.filter((text) => text.includes("search for lost tasks"))).toHaveLength(1);
-      world.server.push("b", "t");
-      await world.clock.advanceAsync(5_000);
-      expect(world.server.count("COMPLETED")).toBe(1);
+  test.each<[string, "sizes" | "pending", number]>([
+    ["the sizes of queues", "sizes", 403],
+    ["the sizes of queues", "sizes", 404],
+    ["the listing", "pending", 403],
+    ["the listing", "pending", 404],
+    ["the listing", "pending", 405],
+    ["the listing", "pending", 200],
+  ])(
+    "a stranger that answers for %s (%s %i) for a while is waited out, and the task is found",
+    async (_, path, status) => {
+      const { world, executed } = loseThePoll();
+      let isThere = true;
+      const queueSizes = world.server.queueSizes.bind(world.server);
+      const pending = world.server.pending.bind(world.server);
+      const stranger = () => Promise.resolve(status === 200 ? nonsense() : refused(status));
+      if (path === "sizes") world.server.queueSizes = (names) => (isThere ? stranger() : queueSizes(names));
+      else world.server.pending = (type, page) => (isThere ? stranger() : pending(type, page));
+      await world.clock.advanceAsync(20_000);
+      expect(executed).toEqual([]);
+      isThere = false;
+      await world.clock.advanceAsync(20_000);
+      expect(executed).toEqual(["a"]);
     },
   );
 
-  test("a queue that is too long is not searched", async () => {
-    let asked = 0;
-    const { world } = loseThePoll();
-    world.server.queueSizes = () => Promise.resolve(answered({ t: 2_000 }));
+  test("a stranger that refuses the search of one task type holds up no other", async () => {
+    const executed: string[] = [];
+    const types = ["t", "u"];
+    const world = createWorld(types.map((type) => workerConfig(type, (_input, ctx) => void executed.push(ctx.taskId))));
     const pending = world.server.pending.bind(world.server);
-    world.server.pending = (type) => {
+    world.server.pending = (type, page) => (type === "t" ? Promise.resolve(refused(403)) : pending(type, page));
+    let lost = 0;
+    world.server.fate = (request) => (request === "poll" && ++lost <= 2 ? "lostAnswer" : "ok");
+    for (const type of types) world.server.push(`of ${type}`, type, RESPONSE_TIMEOUT);
+    world.group.start();
+    await world.clock.advanceAsync(15_000);
+    expect(executed).toEqual(["of u"]);
+  });
+
+  test("a server that says itself that it has no listing is asked rarely, and what is owed is kept", async () => {
+    const { world, executed, lines } = loseThePoll();
+    const pending = world.server.pending.bind(world.server);
+    let asked = 0;
+    world.server.pending = (type, page) => {
       asked += 1;
-      return pending(type);
+      return asked <= 2 ? Promise.resolve(refused(404, "No static resource admin/task/t.")) : pending(type, page);
     };
+    await world.clock.advanceAsync(590_000);
+    expect(asked).toBe(1);
+    await world.clock.advanceAsync(630_000);
+    expect(asked).toBeGreaterThan(2);
+    expect(executed).toEqual(["a"]);
+    expect(lines("search for lost tasks has failed")).toEqual([]);
+    expect(lines("no list of unfinished tasks").length).toBeGreaterThan(0);
+  });
+
+  test("a server that never has the listing is said once for all task types, and each search is given up", async () => {
+    const types = ["t", "u", "v", "w", "x", "y"];
+    const warnings: string[] = [];
+    const log = { ...silentLogger, warn: (_: object, text: string) => void warnings.push(text) };
+    const workers = types.map((type) => workerConfig(type, () => ({})));
+    const world = createWorld(workers, { log });
+    let asked = 0;
+    world.server.pending = () => {
+      asked += 1;
+      return Promise.resolve(refused(404, "No static resource admin/task."));
+    };
+    let polls = 0;
+    world.server.fate = (request) => (request === "poll" && ++polls <= types.length ? "lostAnswer" : "ok");
+    world.group.start();
+    for (const runner of world.group.runners) runner.pause();
+    await world.clock.advanceAsync(590_000);
+    // Those that asked at the same time have found out at the same time.
+    expect(asked).toBeLessThanOrEqual(4);
+    await world.clock.advanceAsync(7_200_000);
+    expect(warnings.filter((text) => text.includes("given up"))).toHaveLength(types.length);
+    expect(asked).toBe(3 * types.length);
+    const said = "the server has no list of unfinished tasks: lost ones cannot be found; it is asked again later";
+    expect(warnings.filter((text) => text === said)).toHaveLength(1);
+  });
+
+  test("a queue that is too long is searched when it is shorter", async () => {
+    let asked = 0;
+    const { world, executed } = loseThePoll();
+    const pending = world.server.pending.bind(world.server);
+    world.server.pending = (type, page) => {
+      asked += 1;
+      return pending(type, page);
+    };
+    world.server.queueSizes = () => Promise.resolve(answered({ t: 2_000 }));
     await world.clock.advanceAsync(30_000);
     expect(asked).toBe(0);
+    world.server.queueSizes = () => Promise.resolve(answered({ t: 10 }));
+    await world.clock.advanceAsync(60_000);
+    expect(executed).toEqual(["a"]);
+  });
+
+  test.each([refused(403), refused(502), refused(500, "boom"), nonsense(), lostAnswer()])(
+    "a suspect that cannot be looked at by itself is known by the listing that shows it again: %j",
+    async (reply) => {
+      const { world, executed } = loseThePoll();
+      let looks = 0;
+      world.server.get = () => {
+        looks += 1;
+        return Promise.resolve(reply);
+      };
+      await world.clock.advanceAsync(60_000);
+      expect(executed).toEqual(["a"]);
+      expect(looks).toBe(1);
+    },
+  );
+
+  test("an id that cannot be put into a path holds up no other, and is said once", async () => {
+    const { world, executed, lines } = loseThePoll({ concurrency: 2 });
+    const get = world.server.get.bind(world.server);
+    const half = "b\ud83d";
+    const notSendable = failed("notSent", "INVALID_REQUEST");
+    world.server.get = (taskId) => (taskId === half ? Promise.resolve(notSendable) : get(taskId));
+    world.server.push(half, "t", RESPONSE_TIMEOUT);
+    const other = world.server.tasks.get(half)!;
+    other.status = "IN_PROGRESS";
+    other.task.workerId = "w";
+    other.task.pollCount = 1;
+    await world.clock.advanceAsync(60_000);
+    expect(executed).toEqual(["a"]);
+    expect(lines("cannot be looked at")).toHaveLength(1);
+  });
+
+  describe("among large tasks", () => {
+    const MB = 1_000_000;
+
+    /** The poll that is lost has a task, and `waiting` others wait; the worker takes on no more. */
+    function loseAmong(waiting: number, bytes: number) {
+      const lost = loseThePoll();
+      const { world } = lost;
+      world.server.bytesOf = () => bytes;
+      let size = waiting;
+      world.server.queueSizes = () => Promise.resolve(answered({ t: size }));
+      for (let i = 0; i < waiting; i += 1) world.server.push(`waits ${i}`, "t", RESPONSE_TIMEOUT);
+      const clear = () => {
+        for (const { task } of [...world.server.tasks.values()])
+          if (task.taskId !== "a") world.server.tasks.delete(task.taskId);
+        size = 0;
+      };
+      return { ...lost, clear };
+    }
+
+    test.each([
+      [200, 10_000],
+      [1_900, 2_000],
+      [60, 500_000],
+      [10, 5 * MB],
+    ])("one of %i of %i bytes each is found, with less than twice their bytes a round", async (waiting, bytes) => {
+      const { world, executed } = loseAmong(waiting, bytes);
+      world.group.runners[0]!.pause();
+      await world.clock.advanceAsync(200);
+      world.server.bytesRead = 0;
+      await world.clock.advanceAsync(5_000);
+      expect(world.server.tasks.get("a")?.status).toBe("SCHEDULED");
+      expect(world.server.bytesRead).toBeLessThan(2 * (waiting + 1) * bytes + 20 * MB);
+      world.group.runners[0]!.resume();
+      await world.clock.advanceAsync(2_000);
+      expect(executed).toContain("a");
+    });
+
+    test("of a backlog that is too much to read little is read, and it is waited for", async () => {
+      const { world, executed, clear, lines } = loseAmong(1_500, 200_000);
+      world.group.runners[0]!.pause();
+      await world.clock.advanceAsync(200);
+      world.server.bytesRead = 0;
+      await world.clock.advanceAsync(300_000);
+      expect(world.server.bytesRead).toBeLessThan(16 * MB);
+      expect(lines("search for lost tasks has failed").length).toBeGreaterThan(0);
+      clear();
+      await world.clock.advanceAsync(300_000);
+      world.group.runners[0]!.resume();
+      await world.clock.advanceAsync(5_000);
+      expect(executed).toEqual(["a"]);
+    });
+
+    test("a backlog that stays too much to read is given up, with one line", async () => {
+      const { world, lines } = loseAmong(1_500, 200_000);
+      world.group.runners[0]!.pause();
+      await world.clock.advanceAsync(200);
+      world.server.bytesRead = 0;
+      await world.clock.advanceAsync(3_600_000);
+      expect(world.server.bytesRead).toBeLessThan(16 * MB);
+      expect(lines("given up")).toHaveLength(1);
+    });
+
+    test("a server that heeds neither start nor count costs no more", async () => {
+      const { world, lines } = loseAmong(1_500, 200_000);
+      const pending = world.server.pending.bind(world.server);
+      world.server.pending = (type, { maxBodyBytes }) => pending(type, { start: 0, count: 2_000, maxBodyBytes });
+      world.group.runners[0]!.pause();
+      await world.clock.advanceAsync(200);
+      world.server.bytesRead = 0;
+      await world.clock.advanceAsync(3_600_000);
+      expect(world.server.bytesRead).toBeLessThan(64 * MB);
+      expect(lines("given up")).toHaveLength(1);
+    });
+
+    test("answers that are lost again and again cost so many bytes a second, and not a listing each", async () => {
+      const { world } = loseAmong(60, 500_000);
+      world.group.runners[0]!.pause();
+      await world.clock.advanceAsync(200);
+      world.server.bytesRead = 0;
+      world.server.queueSizes = () => Promise.resolve(answered({ t: 60 }));
+      const pending = world.server.pending.bind(world.server);
+      let listings = 0;
+      world.server.pending = (type, page) => {
+        listings += 1;
+        return pending(type, page);
+      };
+      let polls = 0;
+      world.server.fate = (request) => (request === "poll" && polls++ % 2 === 0 ? "lostAnswer" : "ok");
+      world.group.runners[0]!.resume();
+      await world.clock.advanceAsync(600_000);
+      expect(listings).toBeGreaterThan(10);
+      expect(world.server.bytesRead).toBeLessThan(70 * MB + 600 * 0.53 * MB);
+    });
   });
 
   test("a suspect that is gone when it is looked at says nothing about the search", async () => {
@@ -204,18 +388,6 @@ describe("reclaiming lost hand-outs", () => {
     expect(warnings.filter((text) => text.includes("does not allow"))).toEqual([]);
   });
 
-  test("a search that was not allowed is tried again for an answer that is lost much later", async () => {
-    const { world, executed } = loseThePoll();
-    world.server.queueSizes = () => Promise.resolve(refused(404)); // of a proxy, while the server is replaced
-    await world.clock.advanceAsync(20_000);
-    expect(executed).toEqual([]);
-    world.server.queueSizes = () => Promise.resolve(answered({}));
-    await world.clock.advanceAsync(600_000);
-    loseNextPoll(world);
-    await world.clock.advanceAsync(20_000);
-    expect(executed).toEqual(["a"]);
-  });
-
   test("answers that are lost one after the other do not put the search off for ever", async () => {
     let polls = 0;
     const world = createScriptedWorld([workerConfig("t", () => ({}), { longPollMs: 5_000 })], (model) => ({
@@ -233,23 +405,26 @@ describe("reclaiming lost hand-outs", () => {
     expect(world.server.updates).toMatchObject([{ taskId: "a", status: "IN_PROGRESS" }]);
   });
 
-  test("a search that is given up says so, once", async () => {
-    const warnings: string[] = [];
-    let isFirst = true;
-    const world = createScriptedWorld(
-      [workerConfig("t", () => ({}))],
-      () => ({ pending: () => Promise.resolve(refused(500, "out of memory")) }),
-      { log: { ...silentLogger, warn: (_: object, text: string) => warnings.push(text) } },
-    );
-    world.server.fate = (request) => {
-      if (request !== "poll" || !isFirst) return "ok";
-      isFirst = false;
-      return "lostAnswer";
+  test.each<[string, (world: World) => void]>([
+    ["the listing", (world) => (world.server.pending = () => Promise.resolve(refused(500, "out of memory")))],
+    ["the listing, by a stranger", (world) => (world.server.pending = () => Promise.resolve(refused(403)))],
+    ["the sizes of queues, with a page", (world) => (world.server.queueSizes = () => Promise.resolve(nonsense()))],
+  ])("a search that is always refused %s ends within its tries and an hour, and says so, once", async (_, refuse) => {
+    const { world, lines } = loseThePoll();
+    refuse(world);
+    let asked = 0;
+    const sizes = world.server.queueSizes.bind(world.server);
+    world.server.queueSizes = (names) => {
+      asked += 1;
+      return sizes(names);
     };
-    world.server.push("a", "t", RESPONSE_TIMEOUT);
-    world.group.start();
-    await world.clock.advanceAsync(120_000);
-    expect(warnings.filter((text) => text.includes("given up"))).toHaveLength(1);
+    await world.clock.advanceAsync(3_600_000);
+    expect(asked).toBe(12);
+    expect(lines("given up")).toEqual([
+      expect.objectContaining({ taskType: "t", workerId: "w", why: expect.any(String) as string }),
+    ]);
+    await world.clock.advanceAsync(3_600_000);
+    expect(asked).toBe(12);
   });
 
   test.each([500, 502, 503, 504, 524])(

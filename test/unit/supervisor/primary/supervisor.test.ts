@@ -478,6 +478,7 @@ describe("the supervisor", () => {
             id: expect.any(Number),
             tasks: [held("a")],
             pollers: [{ taskType: "t", domain: undefined, workerId: "w100", isUnique: true }],
+            ended: [],
             reason: "crashed (exit code 3)",
           },
         },
@@ -518,6 +519,29 @@ describe("the supervisor", () => {
         { ...held("b", "received"), workflowInstanceId: "", pollCount: undefined },
       ]);
       expect(order.predecessor.reason).toMatch(/^wedged/);
+    });
+
+    test("and still searched for when it had drained in order is told as well, and nothing else", () => {
+      const { child } = createSupervision();
+      child().ready();
+      child().beat([held("a")]);
+      const owed = [{ taskType: "t", domain: undefined, workerId: "w100", isUnique: true, leftNothing: true }];
+      child().tell({ kind: "stopping" });
+      child().tell({ kind: "stopped", leftInFlight: 0, metrics: [], owed });
+      child().exit(0);
+      child().ready();
+      expect(reclaims(child().orders)).toMatchObject([{ predecessor: { tasks: [], pollers: owed } }]);
+    });
+
+    test("and had ended last is told to the next one, whatever else it left", () => {
+      const { child } = createSupervision();
+      child().ready();
+      const ended = [{ taskId: "a", pollCount: 1, updateTime: 5 }];
+      child().tell({ kind: "stopping" });
+      child().tell({ kind: "stopped", leftInFlight: 0, metrics: [], ended });
+      child().exit(0);
+      child().ready();
+      expect(reclaims(child().orders)).toMatchObject([{ predecessor: { tasks: [], pollers: [], ended } }]);
     });
 
     test("is nothing after a drain that left nothing", () => {

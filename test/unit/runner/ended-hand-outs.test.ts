@@ -1,0 +1,71 @@
+import { describe, expect, test } from "vitest";
+import { EndedHandOuts } from "../../../src/runner/ended-hand-outs.js";
+import { FakeClock } from "../../support/time/fake-clock.js";
+
+const handOut = (taskId: string, pollCount: number, updateTime = 1_000) => ({ taskId, pollCount, updateTime });
+
+function remembering(...ended: readonly ReturnType<typeof handOut>[]) {
+  const clock = new FakeClock();
+  const handOuts = new EndedHandOuts(clock);
+  for (const each of ended) handOuts.add(each);
+  return { clock, handOuts };
+}
+
+describe("the hand-outs that are over", () => {
+  test.each([
+    ["the same again", handOut("a", 2), true],
+    ["an earlier one of the task", handOut("a", 1, 500), true],
+    ["the task handed out anew", handOut("a", 3, 2_000), false],
+    ["anew by a server that does not count", handOut("a", 2, 2_000), false],
+    ["anew by a server that has begun to count again", handOut("a", 1, 2_000), false],
+    ["another task", handOut("b", 2), false],
+  ])("%s", (_what, next, isRepeated) => {
+    expect(remembering(handOut("a", 2)).handOuts.isRepeated(next)).toBe(isRepeated);
+  });
+
+  test("of a server that tells neither count nor time are believed", () => {
+    expect(remembering(handOut("a", 0, 0)).handOuts.isRepeated(handOut("a", 0, 0))).toBe(false);
+  });
+
+  test("are known by the count alone where the server shows what became of them", () => {
+    const { handOuts } = remembering(handOut("a", 2));
+    expect(handOuts.has({ taskId: "a", pollCount: 2 })).toBe(true);
+    expect(handOuts.has({ taskId: "a", pollCount: 3 })).toBe(false);
+    expect(handOuts.has({ taskId: "b", pollCount: 2 })).toBe(false);
+  });
+
+  test("are remembered for five minutes at least, and for ten at most once others end", () => {
+    const { clock, handOuts } = remembering(handOut("a", 1));
+    clock.advance(299_000);
+    handOuts.add(handOut("b", 1));
+    clock.advance(2_000);
+    handOuts.add(handOut("c", 1));
+    expect(handOuts.isRepeated(handOut("a", 1))).toBe(true);
+    clock.advance(300_000);
+    handOuts.add(handOut("d", 1));
+    expect(handOuts.isRepeated(handOut("a", 1))).toBe(false);
+    expect(handOuts.isRepeated(handOut("c", 1))).toBe(true);
+  });
+
+  test("are told to the next process, the last ones first to be kept", () => {
+    const { clock, handOuts } = remembering(handOut("a", 1));
+    clock.advance(300_000);
+    handOuts.add(handOut("b", 1));
+    handOuts.add(handOut("c", 1));
+    expect(handOuts.latest(2)).toEqual([handOut("b", 1), handOut("c", 1)]);
+    expect(handOuts.latest(10)).toEqual([handOut("a", 1), handOut("b", 1), handOut("c", 1)]);
+    expect(handOuts.latest(0)).toEqual([]);
+  });
+
+  test("are ten thousand at least, and twenty at most, whatever passes", () => {
+    const { handOuts } = remembering();
+    const known = (from: number, to: number) => {
+      let count = 0;
+      for (let n = from; n < to; n += 1) if (handOuts.has({ taskId: `t${n}`, pollCount: 1 })) count += 1;
+      return count;
+    };
+    for (let n = 0; n < 100_000; n += 1) handOuts.add(handOut(`t${n}`, 1));
+    expect(known(90_000, 100_000)).toBe(10_000);
+    expect(known(0, 100_000)).toBeLessThanOrEqual(20_000);
+  });
+});
