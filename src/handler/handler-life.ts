@@ -15,6 +15,7 @@ import type { DrainReport } from "../runner/drain.js";
 import { Journal } from "../runner/journal/journal.js";
 import type { DeadOwner } from "../runner/journal/keeper.js";
 import type { PollerIdentity } from "../runner/poller-identity.js";
+import type { Predecessor } from "../runner/recovery/held-task.js";
 import { predecessorOf } from "../runner/recovery/predecessor.js";
 import { RunnerGroup } from "../runner/runner-group.js";
 import type { TaskHandlerStatus } from "../status.js";
@@ -31,6 +32,9 @@ const MAX_SLICE_MS = 30_000;
 /** How long closing idle connections may take, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
+/** Of the hand-outs that an earlier start has ended, so many are known to the next. */
+const MAX_TOLD_ENDED = 10_000;
+
 /** Seams for tests; not part of the public surface. */
 export interface Internals {
   /** Wraps the transport, below everything that watches it. */
@@ -43,6 +47,15 @@ export interface LifeOptions {
   readonly log: SafeLogger;
   readonly events: WorkerEmitter;
   readonly internals: Internals;
+  /** Of the start before, where there was one. */
+  readonly earlier: Legacy | undefined;
+}
+
+/** What one start of a handler leaves to the next, in the same process. */
+export interface Legacy {
+  readonly predecessor: Predecessor;
+  /** The names under which this process has polled so far. */
+  readonly workerIds: ReadonlySet<string>;
 }
 
 /**
@@ -60,6 +73,7 @@ export class HandlerLife {
   readonly #config: HandlerConfig;
   readonly #options: TaskHandlerOptions;
   readonly #events: WorkerEmitter;
+  readonly #earlier: Legacy | undefined;
   readonly #journal: Journal | undefined;
   readonly #transport: ObservedTransport;
   readonly #registrar: TaskDefRegistrar;
@@ -73,7 +87,8 @@ export class HandlerLife {
   #drained: DrainReport | undefined;
   #markStopped: () => void = () => undefined;
 
-  constructor({ config, options, log, events, internals }: LifeOptions) {
+  constructor({ config, options, log, events, internals, earlier }: LifeOptions) {
+    this.#earlier = earlier;
     this.#config = config;
     this.#options = options;
     this.#events = events;
@@ -141,7 +156,9 @@ export class HandlerLife {
       const isDead = owner.isCertain || owner.host === hostname();
       // Of one that died in disorder a supervisor knows more, and says so itself.
       const isOurs = owner.owed !== undefined || !isSupervised();
-      if (isDead && isOurs) void this.group.takeOver(predecessorOf(owner, workers));
+      // An earlier start of this very process has told us itself.
+      const isEarlier = owner.workerIds.some((workerId) => this.#earlier?.workerIds.has(workerId));
+      if (isDead && isOurs && !isEarlier) void this.group.takeOver(predecessorOf(owner, workers));
     };
     const { serverUrl: server } = this.#config;
     return new Journal({ ...journal, workerIds, server, clock: systemClock, log: this.log, onAdopted });
@@ -160,6 +177,7 @@ export class HandlerLife {
     this.#stallWatch.start();
     this.#processEnd.enter();
     this.group.start();
+    if (this.#earlier !== undefined) void this.group.takeOver(this.#earlier.predecessor);
   }
 
   async #exposeMetrics(): Promise<void> {
@@ -210,9 +228,24 @@ export class HandlerLife {
 
   #tellOwed(owed: readonly PollerIdentity[]): void {
     const hasSuccessor = this.#journal !== undefined || isSupervised();
-    const then = hasSuccessor ? "the next process goes on with it" : "what it was after waits for its response timeout";
+    const then = hasSuccessor
+      ? "the next process goes on with it"
+      : "the next start of this handler goes on with it; without one it waits for its response timeout";
     const pollers = owed.map(({ taskType, domain, workerId }) => ({ taskType, domain, workerId }));
     this.log.warn({ pollers }, `stopped before the search for lost tasks had ended; ${then}`);
+  }
+
+  /** What the next start of the handler has to know, once this one has stopped. */
+  get legacy(): Legacy {
+    // Whatever was begun has left, or is among the ended: what is found now never arrived.
+    const pollers = (this.#drained?.owed ?? []).map((poller) => ({ ...poller, leftNothing: true }));
+    const ended = this.group.endedHandOuts(MAX_TOLD_ENDED);
+    const reason = "the worker was stopped and started again";
+    const workerIds = this.#config.workers.map(({ workerId }) => workerId);
+    return {
+      predecessor: { id: process.pid, tasks: [], pollers, ended, reason },
+      workerIds: new Set([...(this.#earlier?.workerIds ?? []), ...workerIds]),
+    };
   }
 
   /** Tasks that the server still took for ours when the drain ended. */

@@ -98,7 +98,8 @@ export class TaskHandler {
     // Before it polls: its first task may end the process, which must not pass for a script that does not start.
     const supervised = isSupervised() ? await import("../supervisor/child/child-end.js") : undefined;
     const options = this.#options;
-    this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals });
+    const earlier = this.#life?.legacy;
+    this.#life = new HandlerLife({ config, options, log, events: this.#emitter, internals: this.#internals, earlier });
     const life = this.#life;
     try {
       await life.start();

@@ -195,6 +195,8 @@ export class RunnerGroup {
     const leftInFlight = this.#table.size;
     const { givenUp } = this.#drain;
     const hasEndedAll = leftInFlight + givenUp === 0;
+    // Nobody may take for lost what was begun here.
+    for (const { task } of this.#table) this.#ended.add(task);
     const owedNow = owed.map((poller) => ({ ...poller, leftNothing: hasEndedAll && poller.leftNothing === true }));
     return { abandoned, leftInFlight, givenUp, owed: owedNow };
   }

@@ -85,7 +85,7 @@ export class HandBack {
   /** No further attempts: what is not done yet is given up now. */
   stop(): void {
     this.#stopped = true;
-    for (const entry of this.#underWay.keys()) this.#giveUp(entry, new Error("the worker has stopped"));
+    for (const entry of [...this.#underWay.keys()]) this.#giveUp(entry, new Error("the worker has stopped"));
     for (const wake of this.#sleepers) wake();
   }
 
@@ -163,14 +163,14 @@ export class HandBack {
   #done({ entry, options: { reason } }: Pending): void {
     const { events, table } = this.#shared;
     // Given up meanwhile, for the worker has stopped: it has left by that door.
-    if (!table.has(entry)) return;
+    if (!this.#underWay.has(entry)) return;
     table.leave(entry, "handedBack");
     if (reason !== undefined && events.taskHandedBack.isHeard) events.taskHandedBack.emit({ ...entry.ids, reason });
   }
 
   #gone(entry: InFlightTask, error: Error): void {
     const { events, log, table } = this.#shared;
-    if (!table.has(entry)) return;
+    if (!this.#underWay.has(entry)) return;
     log.debug({ ...entry.ids }, "the task to hand back is gone");
     if (events.taskMoot.isHeard) events.taskMoot.emit({ ...entry.ids, reason: error.message });
     table.leave(entry, "moot");
@@ -225,6 +225,7 @@ export class HandBack {
     if (events.taskUndeliverable.isHeard) {
       events.taskUndeliverable.emit({ ...entry.ids, attempts: 1, result, error });
     }
+    this.#underWay.delete(entry);
     table.leave(entry, "undeliverable");
   }
 }
