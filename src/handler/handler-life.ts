@@ -86,9 +86,15 @@ export class HandlerLife {
   /** What the drain has left; undefined before its end. */
   #drained: DrainReport | undefined;
   #markStopped: () => void = () => undefined;
+  /** What the start before owed is dealt with, or not to the end (false). */
+  readonly #earlierIsDone: Promise<boolean>;
+  #markEarlierDone: (isDone: boolean) => void = () => undefined;
 
   constructor({ config, options, log, events, internals, earlier }: LifeOptions) {
     this.#earlier = earlier;
+    this.#earlierIsDone = new Promise<boolean>((resolve) => {
+      this.#markEarlierDone = resolve;
+    });
     this.#config = config;
     this.#options = options;
     this.#events = events;
@@ -158,7 +164,8 @@ export class HandlerLife {
       const isOurs = owner.owed !== undefined || !isSupervised();
       // An earlier start of this very process has told us itself.
       const isEarlier = owner.workerIds.some((workerId) => this.#earlier?.workerIds.has(workerId));
-      if (isDead && isOurs && !isEarlier) void this.group.takeOver(predecessorOf(owner, workers));
+      if (isEarlier) return this.#earlierIsDone;
+      return isDead && isOurs ? this.group.takeOver(predecessorOf(owner, workers)) : undefined;
     };
     const { serverUrl: server } = this.#config;
     return new Journal({ ...journal, workerIds, server, clock: systemClock, log: this.log, onAdopted });
@@ -177,7 +184,7 @@ export class HandlerLife {
     this.#stallWatch.start();
     this.#processEnd.enter();
     this.group.start();
-    if (this.#earlier !== undefined) void this.group.takeOver(this.#earlier.predecessor);
+    if (this.#earlier !== undefined) void this.group.takeOver(this.#earlier.predecessor).then(this.#markEarlierDone);
   }
 
   async #exposeMetrics(): Promise<void> {

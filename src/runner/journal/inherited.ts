@@ -49,6 +49,8 @@ export class InheritedJournal {
   #isClosed = false;
   /** The last read failed, which is said once. */
   #isUnreadable = false;
+  /** What else its owner had is still being searched for. */
+  #isHeld = false;
 
   /** Begins to look it through. Throws what the file system says. */
   constructor(options: InheritedJournalOptions) {
@@ -67,6 +69,19 @@ export class InheritedJournal {
   get owner(): Omit<DeadOwner, "isCertain"> | undefined {
     const { header, ended } = this.#scan;
     return header && { workerIds: header.workerIds, pid: header.pid, host: header.host, owed: header.owed, ended };
+  }
+
+  /**
+   * Keeps the file, which is all that tells of its owner, until `search` has resolved with true: should this process die
+   * before, the next one searches. With false the search has not ended, and the file stays.
+   */
+  holdUntil(search: Promise<boolean>): void {
+    this.#isHeld = true;
+    void search.then((isDone) => {
+      if (!isDone) return;
+      this.#isHeld = false;
+      this.feed();
+    });
   }
 
   /** Gives the delivery as many as it has room for. */
@@ -89,7 +104,7 @@ export class InheritedJournal {
     } finally {
       this.#isFeeding = false;
     }
-    if (this.#waiting.length === 0 && this.#underWay === 0) this.#finish();
+    if (this.#waiting.length === 0 && this.#underWay === 0 && !this.#isHeld) this.#finish();
   }
 
   /** What has not left stays in the file, for others. */

@@ -25,8 +25,11 @@ export interface JournalParts {
   readonly server?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The journal of a dead process was taken over; called before its results are delivered. Must not throw. */
-  readonly onAdopted?: (owner: DeadOwner) => void;
+  /**
+   * The journal of a dead process was taken over; called before its results are delivered. Resolves when what else that
+   * process had is dealt with, or not to the end (false); undefined: nobody searches for it. Must not throw or reject.
+   */
+  readonly onAdopted?: (owner: DeadOwner) => Promise<boolean> | undefined;
   readonly compaction?: CompactionLimits;
   /** For tests: who this process says it is. */
   readonly self?: OwnerFacts;
@@ -219,7 +222,8 @@ export class Journal implements ResultKeeper {
     });
     this.#unread.delete(name);
     this.#inherited.add(inherited);
-    if (inherited.owner !== undefined) onAdopted?.({ ...inherited.owner, isCertain });
+    const search = inherited.owner && onAdopted?.({ ...inherited.owner, isCertain });
+    if (search !== undefined) inherited.holdUntil(search);
     inherited.feed();
   }
 }

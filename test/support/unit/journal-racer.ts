@@ -15,7 +15,7 @@ function race({ dir, round, at }: { dir: string; round: number; at: number }): v
     workerIds: [],
     clock: systemClock,
     log: silentLogger,
-    onAdopted: ({ workerIds }) => files.push(...workerIds),
+    onAdopted: ({ workerIds }) => void files.push(...workerIds),
   });
   journal.adoptInto({ hasRoomForInherited: true, deliverInherited: (result) => taken.push(result) });
   for (const { kept } of taken) kept.settle();

@@ -64,7 +64,7 @@ describe("adopting journals", () => {
     test("is taken over: each result that has not left, with its own workerId and bytes", () => {
       const owners: DeadOwner[] = [];
       const { sink } = adopt(folderWith(journalBytes(headerOf(), 3, [2])), {
-        onAdopted: (owner) => owners.push(owner),
+        onAdopted: (owner) => void owners.push(owner),
       });
       expect(
         sink.taken.map(({ entry, parcel }) => [entry.ids, entry.worker.workerId, entry.task.pollCount, parcel]),
@@ -114,7 +114,7 @@ describe("adopting journals", () => {
       for (let n = 1; n <= RESULTS; n += 1) lines.push(encodeResult(metaOf(n), body));
       const dir = folderWith(Buffer.concat([...lines, encodeSettled(1)]));
       const owners: DeadOwner[] = [];
-      const { sink, clock, journal } = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      const { sink, clock, journal } = adopt(dir, { onAdopted: (owner) => void owners.push(owner) });
       // Whose it is is known at once, and what has left is not before its end.
       expect(owners).toHaveLength(1);
       expect(sink.taken).toEqual([]);
@@ -164,7 +164,7 @@ describe("adopting journals", () => {
       journal.close(owed);
       expect(names(dir)).toHaveLength(1);
       const owners: DeadOwner[] = [];
-      const next = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      const next = adopt(dir, { onAdopted: (owner) => void owners.push(owner) });
       expect(owners).toMatchObject([{ workerIds: ["w"], isCertain: true, owed }]);
       expect(next.sink.taken).toEqual([]);
       expect(names(dir)).toHaveLength(1);
@@ -179,9 +179,26 @@ describe("adopting journals", () => {
       keep(journal, "left");
       journal.close(owed);
       const owners: DeadOwner[] = [];
-      const { sink } = adopt(dir, { onAdopted: (owner) => owners.push(owner) });
+      const { sink } = adopt(dir, { onAdopted: (owner) => void owners.push(owner) });
       expect(sink.taskIds).toEqual(["left"]);
       expect(owners[0]?.owed).toMatchObject([{ taskType: "t", workerId: "w", leftNothing: false }]);
+    });
+
+    test.each([
+      ["not before that has ended", true, 0],
+      ["not at all where this process stopped before", false, 1],
+    ])("is removed when all that its owner had is found, and %s", async (_when, isDone, filesLeft) => {
+      const dir = folderWith(journalBytes(headerOf(), 1));
+      let end: (isDone: boolean) => void = () => undefined;
+      const search = new Promise<boolean>((resolve) => (end = resolve));
+      const { sink, journal, clock } = adopt(dir, { onAdopted: () => search });
+      settleAll(sink);
+      await clock.advanceAsync(60_000);
+      expect(names(dir)).toHaveLength(2);
+      end(isDone);
+      await clock.advanceAsync(1);
+      journal.close();
+      expect(names(dir)).toHaveLength(filesLeft);
     });
 
     test("is handed over as there is room", async () => {
