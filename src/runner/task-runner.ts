@@ -169,6 +169,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
     this.#wakeup.wake();
   }
 
+  get pollsAreRefused(): boolean {
+    return this.#state === "polling" && this.#shared.gate.isRefusedAlone(this.#errand);
+  }
+
   /** No poll is under way and no slot is taken. */
   get isIdle(): boolean {
     return this.pollUntil === undefined && this.#slots.used === 0;

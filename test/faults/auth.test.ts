@@ -355,7 +355,11 @@ describe("authentication", () => {
       conductor.server.use(
         http.get("/api/tasks/:id", ({ request }) =>
           HttpResponse.json(
-            { status: 403, message: `${request.headers.get("x-authorization")!} and ${AUTH.keySecret}` },
+            {
+              status: 403,
+              message: `${request.headers.get("x-authorization")!} and ${AUTH.keySecret}`,
+              retryable: false,
+            },
             { status: 403 },
           ),
         ),

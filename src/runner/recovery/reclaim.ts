@@ -15,6 +15,8 @@ import { MAX_BACKLOG, MAX_TASK_BYTES, PendingListing, type ListingEnd, type List
 /** What the reclaim needs of a runner. */
 export interface ReclaimSite {
   readonly config: WorkerConfig;
+  /** Polls of the queue are refused at the moment. Default false. */
+  readonly pollsAreRefused?: boolean;
   /** Gives back a task that was handed out to us and never arrived. */
   giveBackLost(task: Task): void;
   /** Ends a task that a process which died had: failed for `reason`; undefined: given back, for it was not started. */
@@ -63,6 +65,8 @@ interface Search {
   doubtful: ReadonlyMap<string, number>;
   /** A round has seen all that there was. */
   hasSeenAll: boolean;
+  /** The last round was not made, for the server was away. */
+  isHeldUp: boolean;
   busy: boolean;
 }
 
@@ -127,6 +131,9 @@ export class Reclaim {
     this.#ended = ended;
     this.#onChange = onChange;
     this.#allowance = new ByteAllowance(shared.clock);
+    shared.gate.onChange(() => {
+      if (shared.gate.isOpen) this.#afterAbsence();
+    });
   }
 
   /** An answer that may have carried tasks was lost; the server may fill it until `heldUntil`, by the clock. */
@@ -194,8 +201,27 @@ export class Reclaim {
       (page) => this.#send("aside listing", () => this.#shared.api.pending(taskDefName, page)),
       this.#allowance,
     );
-    const anew = { failures: 0, absences: 0, doubtful: new Map<string, number>(), hasSeenAll: false, busy: false };
+    const anew = {
+      failures: 0,
+      absences: 0,
+      doubtful: new Map<string, number>(),
+      hasSeenAll: false,
+      isHeldUp: false,
+      busy: false,
+    };
     this.#searches.set(keyOf(search.site, search.workerId), { ...search, ...anew, listing });
+  }
+
+  /** The server is back: what could not be asked meanwhile need not wait any longer. */
+  #afterAbsence(): void {
+    if (this.#stopped) return;
+    const now = this.#shared.clock.now();
+    for (const search of this.#searches.values()) {
+      if (search.site.pollsAreRefused === true) continue;
+      if (search.isHeldUp) search.notBefore = Math.min(search.notBefore, now);
+      search.isHeldUp = false;
+    }
+    this.#schedule();
   }
 
   #dueAt({ notBefore }: Search): number {
@@ -247,6 +273,7 @@ export class Reclaim {
     else if (end.kind === "failed") this.#failed(search, end);
     else {
       search.absences += 1;
+      search.isHeldUp = true;
       search.notBefore = this.#shared.clock.now() + FIRST_RETRY_MS;
     }
     this.#schedule();
@@ -302,6 +329,8 @@ export class Reclaim {
   }
 
   async #round(search: Search): Promise<RoundEnd> {
+    // It would be refused as well, or find less than it will when the queue's polls work again.
+    if (search.site.pollsAreRefused === true) return { kind: "away" };
     const { api, clock } = this.#shared;
     const { taskDefName, domain } = search.site.config;
     const queue = queueNameOf(taskDefName, domain);

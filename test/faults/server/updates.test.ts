@@ -210,7 +210,6 @@ describe.concurrent("updates that are refused for what they are", () => {
       "400 on update",
       () => HttpResponse.json({ status: 400, message: "Validation failed", retryable: false }, { status: 400 }),
     ],
-    ["413 from a proxy on update", () => HttpResponse.html("<html>too large</html>", { status: 413 })],
   ] as const) {
     fault(
       { number: 22, group, name, boundMs, guard: "a refused result becomes a failure that says why" },

@@ -116,12 +116,14 @@ const ASKED_FOR = "handed back (asked for)";
 function doorsOf(events: readonly SeenEvent[]): string[] {
   const doors: string[] = [];
   let verdictsDue = 0;
+  const deathsAt = events.filter(({ name }) => name === "processDied").map(({ atMs }) => atMs);
+  let askedAt = Infinity;
   // That a function asked to be handed back is no door yet; what became of it says more, if anything does.
   const instead = (door: string) => {
     if (doors.at(-1) === ASKED_FOR) doors.pop();
     doors.push(door);
   };
-  for (const { name, fields } of events) {
+  for (const { name, fields, atMs } of events) {
     if (name === "taskUndeliverable") {
       instead("undeliverable");
       verdictsDue += 1;
@@ -134,9 +136,13 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
       verdictsDue = 0;
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
     else if (name === "taskMoot") instead("moot");
-    else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") doors.push(ASKED_FOR);
-    // The process that asked died before it was heard.
-    else if (name === "taskReclaimed" && fields.reason === "predecessor" && doors.at(-1) === ASKED_FOR) doors.pop();
+    else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") {
+      doors.push(ASKED_FOR);
+      askedAt = atMs;
+    } else if (name === "taskReclaimed" && fields.reason === "predecessor" && doors.at(-1) === ASKED_FOR) {
+      // The process that asked died before it was heard.
+      if (deathsAt.some((diedAt) => diedAt >= askedAt && diedAt <= atMs)) doors.pop();
+    }
   }
   return doors;
 }
