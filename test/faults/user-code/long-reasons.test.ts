@@ -80,12 +80,14 @@ describe.concurrent("reasons of megabytes", () => {
         http.post(UPDATE_PATHS, async ({ request }) => {
           const { outputData } = (await request.clone().json()) as TaskResult;
           if (outputData?.mode !== "refused") return undefined;
+          // As much as an answer may have in all.
+          const long = LONG.slice(0, 1_000_000);
           const validationErrors = Array.from({ length: 3 }, () => ({
-            path: LONG,
-            message: LONG,
-            invalidValue: [LONG],
+            path: long,
+            message: long,
+            invalidValue: [long],
           }));
-          const body = { status: 400, message: LONG, retryable: false, validationErrors };
+          const body = { status: 400, message: long, retryable: false, validationErrors };
           return HttpResponse.json(body, { status: 400 });
         }),
       );
@@ -97,7 +99,7 @@ describe.concurrent("reasons of megabytes", () => {
       expect(tasks[0]?.reasonForIncompletion).toMatch(/^the server refused the result: 😀 no .*…$/u);
       expect(longestSaid()).toBeGreaterThan(1_000);
       expect(longestSaid()).toBeLessThan(MAX_CHARACTERS);
-      return "A refusal had a message and validation errors of 5 million characters each. Of no text of it more than 2000 went into events, the log and the reason of the failure.";
+      return "A refusal had a message and validation errors of a million characters each. Of no text of it more than 2000 went into events, the log and the reason of the failure.";
     },
   );
 });
