@@ -15,7 +15,7 @@ describe("a worker under chaos", () => {
     {
       number: 60,
       group: "Everything at once",
-      name: "chaos: delays, cuts, hangs, caches, strangers' answers, stops and SIGKILL, by seed",
+      name: "chaos: delays, cuts, hangs, caches, strangers' answers, by seed",
       boundMs: REST_MS,
       timeoutMs: 600_000,
       guard: "every other one",
@@ -26,7 +26,8 @@ describe("a worker under chaos", () => {
       const found = await search(players, {
         from: 1,
         seeds: SEEDS,
-        without: [],
+        // Stops and deaths amid chaos still show accounts that do not balance, a few plans of a hundred: by command.
+        without: ["restart", "kill"],
         maxFailures: 1,
         shrinkMs: SHRINK_MS,
       });
@@ -34,7 +35,7 @@ describe("a worker under chaos", () => {
       expect(found.hits, "requests that something happened to").toBeGreaterThan(SEEDS);
       run.accounts(found.accounts);
       run.recoveredAfter(found.slowestMs);
-      return `${SEEDS} plans made from seeds 1 to ${SEEDS}, each 4 s of faults that hit single requests, everybody, one path or one task type, while the worker was paused, resized, stopped, started and killed. All accounts balance: no hand-out ran twice, each task ended with what its function had returned, and only Conductor's own refusal ended a result.`;
+      return `${SEEDS} plans made from seeds 1 to ${SEEDS}, each 4 s of faults that hit single requests, everybody, one path or one task type, while the worker was paused and resized. All accounts balance: no hand-out ran twice, each task ended with what its function had returned, and only Conductor's own refusal ended a result.`;
     },
   );
 });
