@@ -26,8 +26,9 @@ describe("a worker under chaos", () => {
       const found = await search(players, {
         from: 1,
         seeds: SEEDS,
-        // Stops and deaths amid chaos still show accounts that do not balance, a few plans of a hundred: by command.
-        without: ["restart", "kill"],
+        // With stops, deaths and disturbed looks at tasks a few plans of a hundred still show accounts that do not balance:
+        // by command.
+        without: ["restart", "kill", "look"],
         maxFailures: 1,
         shrinkMs: SHRINK_MS,
       });
