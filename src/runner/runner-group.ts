@@ -94,7 +94,7 @@ export class RunnerGroup {
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
     const limits = options.outboxLimits ?? defaultOutboxLimits();
-    this.#delivery = new Delivery(shared, limits, this.#deliveryHooks, times, options.journal);
+    this.#delivery = new Delivery(shared, repeatLog, limits, this.#deliveryHooks, times, options.journal);
     const parts: RunnerParts = {
       shared,
       upkeep: this.#upkeep,

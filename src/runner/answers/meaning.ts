@@ -104,7 +104,7 @@ const GONE =
  * Conductor itself says that the task, or what it belongs to, is not there. A 404 of a proxy, or of a gateway that has
  * no route for the moment (with a message in JSON as well), says nothing of the kind.
  */
-export function isGone(reply: Reply<unknown>): boolean {
+function isGone(reply: Reply<unknown>): boolean {
   return reply.kind === "refused" && reply.error.status === 404 && GONE.test(reply.error.serverMessage ?? "");
 }
 

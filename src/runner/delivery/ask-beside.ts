@@ -1,5 +1,6 @@
 import type { TaskStatus } from "../../conductor/types.js";
-import { DONE, meaningOf } from "../answers/meaning.js";
+import { DONE } from "../answers/meaning.js";
+import { reportReply } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
 import { leaseExtension } from "../parcel.js";
 import type { Shared } from "../shared.js";
@@ -29,8 +30,7 @@ export async function askBeside(shared: Shared, entry: InFlightTask): Promise<Be
   const permit = gate.admitBeside("report");
   if (permit === undefined) return { kind: "refused" };
   const reply = await api.update(entry.task.taskId, JSON.stringify(leaseExtension(entry)));
-  const meaning = meaningOf(reply);
-  permit.report(meaning);
+  const meaning = reportReply(permit, reply);
   if (ended !== undefined) return ended;
   if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
   if (meaning.subject === "task") return { kind: "ended", why: "the server does not know the task", status: undefined };

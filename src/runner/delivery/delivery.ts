@@ -5,7 +5,7 @@ import type { Reply } from "../../conductor/reply.js";
 import type { TaskStatus } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import { logOnlyCopy } from "../../log/logger.js";
-import { createRepeatLog, type RepeatLog } from "../../log/repeat-log.js";
+import type { RepeatLog } from "../../log/repeat-log.js";
 import { DONE, mayBeLost, meaningOf, type FailureClass, type Meaning } from "../answers/meaning.js";
 import {
   fateOfResult,
@@ -78,12 +78,19 @@ export class Delivery implements InheritedSink {
   #acknowledgedAt = -Infinity;
   #stopped: string | undefined;
 
-  constructor(shared: Shared, limits: OutboxLimits, hooks: DeliveryHooks, times: RequestTimes, journal?: ResultKeeper) {
+  constructor(
+    shared: Shared,
+    repeatLog: RepeatLog,
+    limits: OutboxLimits,
+    hooks: DeliveryHooks,
+    times: RequestTimes,
+    journal?: ResultKeeper,
+  ) {
     this.#shared = shared;
     this.#hooks = hooks;
     this.#times = times;
     this.#journal = journal;
-    this.#repeatLog = createRepeatLog({ clock: shared.clock, logger: shared.log });
+    this.#repeatLog = repeatLog;
     this.#outbox = new Outbox(
       shared,
       limits,

@@ -3,9 +3,9 @@ import type { Task, TaskResult } from "../../conductor/types.js";
 import type { WorkerEvents } from "../../events/events.js";
 import { logOnlyCopy } from "../../log/logger.js";
 import { taskTimes } from "../execution/task-times.js";
-import { mayBeLost, meaningOf, type Meaning } from "../answers/meaning.js";
+import { mayBeLost, type Meaning } from "../answers/meaning.js";
 import { backoffMs } from "../gate/backoff.js";
-import type { Permit } from "../gate/server-gate.js";
+import { reportReply, type Permit } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
 import { moreTime, type RequestTimes } from "./request-times.js";
@@ -118,8 +118,7 @@ export class HandBack {
       }
       if (clock.now() - pending.checkedAt >= CHECK_AFTER_MS) pending.mustCheck = true;
       const reply = await this.#ask(pending, permit);
-      const meaning = meaningOf(reply);
-      permit.report(meaning);
+      const meaning = reportReply(permit, reply);
       const state = stateOf(entry, reply, meaning);
       if (state === "done") {
         this.#done(pending);

@@ -1,8 +1,8 @@
 import { sleep } from "../../base/clock.js";
 import type { ConductorError } from "../../conductor/errors.js";
 import type { TaskStatus } from "../../conductor/types.js";
-import { DONE, meaningOf, type Meaning } from "../answers/meaning.js";
-import type { Permit } from "../gate/server-gate.js";
+import { DONE, type Meaning } from "../answers/meaning.js";
+import { reportReply, type Permit } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
 import type { Shipment } from "./shipment.js";
@@ -32,8 +32,7 @@ export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Pe
       : { kind: "ended", why, isUnknown: false };
   }
   const { error } = reply;
-  const meaning = meaningOf(reply);
-  permit.report(meaning);
+  const meaning = reportReply(permit, reply);
   if (meaning.subject === "task") return { kind: "ended", why: error.serverMessage ?? error.message, isUnknown: true };
   return { kind: "unclear", error, meaning };
 }

@@ -1,7 +1,6 @@
 import { ENDED_TASK_STATUSES } from "../../conductor/ended-statuses.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
 import { TaskCancelledError, TaskDeadlineError } from "../../worker/errors.js";
-import { isGone, meaningOf } from "../answers/meaning.js";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../gate/backoff.js";
 import { reportReply } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
@@ -208,7 +207,7 @@ export class Upkeep {
     const patienceMs = isOver ? Infinity : Math.max(leftMs / 2, MIN_ATTEMPT_MS);
     const deadlineMs = Math.min(this.#requestTimeoutMs, patienceMs);
     const reply = await api.update(entry.task.taskId, JSON.stringify(leaseExtension(entry)), deadlineMs);
-    reportReply(permit, reply);
+    const meaning = reportReply(permit, reply);
     if (reply.kind === "answered") this.#repeatLog.succeeded(EXTENDING);
     if (!table.has(entry)) return;
     if (reply.kind === "maybeApplied") entry.hasUnclearExtension = true;
@@ -219,14 +218,13 @@ export class Upkeep {
       if (events.leaseExtended.isHeard) events.leaseExtended.emit(entry.ids);
       return;
     }
-    if (isGone(reply)) {
+    if (meaning.subject === "task") {
       this.#cancelled(entry, "the server does not know the task any more");
       return;
     }
     // One that is refused for what it is does not close the gate: it must keep itself from coming again and again.
     care.failures += 1;
-    const { failureClass } = meaningOf(reply);
-    const waitMs = backoffMs(failureClass, care.failures, this.#shared.random, reply.error.retryAfterMs);
+    const waitMs = backoffMs(meaning.failureClass, care.failures, this.#shared.random, reply.error.retryAfterMs);
     // While the lease can be saved, a part of what is left of it at most.
     const stillLeftMs = entry.leaseEndsAt - clock.now();
     const longestMs = stillLeftMs > 0 ? stillLeftMs / 4 : Infinity;
@@ -253,7 +251,7 @@ export class Upkeep {
     const reply = await api.get(entry.task.taskId, care.checkBytes).finally(() => {
       this.#checksUnderWay -= 1;
     });
-    reportReply(permit, reply);
+    const meaning = reportReply(permit, reply);
     const isTooLarge = reply.kind !== "answered" && reply.error.code === "RESPONSE_TOO_LARGE";
     if (isTooLarge && care.checkBytes >= MAX_CHECK_BYTES) {
       care.cancellationCheckAt = Infinity;
@@ -273,7 +271,7 @@ export class Upkeep {
     if (!table.has(entry) || entry.state !== "running") return;
     if (reply.kind === "answered" && ENDED_TASK_STATUSES.has(reply.value.status)) {
       this.#cancelled(entry, `the server has ended the task meanwhile: it is ${reply.value.status}`);
-    } else if (isGone(reply)) {
+    } else if (meaning.subject === "task") {
       this.#cancelled(entry, "the server does not know the task any more");
     }
   }

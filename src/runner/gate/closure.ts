@@ -14,6 +14,7 @@ export class Closure {
   readonly #random: () => number;
   /** Until when nobody passes; undefined while it is open. */
   #until: number | undefined;
+  /** When it was shut, or a probe failed, by the clock. */
   #shutAt = -Infinity;
   #failures = 0;
   #failureClass: FailureClass | undefined;
@@ -26,11 +27,6 @@ export class Closure {
 
   get isOpen(): boolean {
     return this.#until === undefined;
-  }
-
-  /** When it was shut, or a probe failed, by the clock. */
-  get shutAt(): number {
-    return this.#shutAt;
   }
 
   get failureClass(): FailureClass | undefined {

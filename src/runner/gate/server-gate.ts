@@ -268,7 +268,9 @@ function isRefusal(failureClass: FailureClass): boolean {
   return failureClass === "overloaded" || failureClass === "unauthorized";
 }
 
-/** Tells the gate what became of the request that `permit` was for. */
-export function reportReply(permit: Permit, reply: Reply<unknown>): void {
-  permit.report(meaningOf(reply));
+/** Tells the gate what became of the request that `permit` was for; gives what the reply means. */
+export function reportReply(permit: Permit, reply: Reply<unknown>): Meaning {
+  const meaning = meaningOf(reply);
+  permit.report(meaning);
+  return meaning;
 }

@@ -1,9 +1,8 @@
 import type { Clock, Timer } from "../../base/clock.js";
-import type { Reply } from "../../conductor/reply.js";
 import type { TaskApi } from "../../conductor/task-api.js";
 import type { Logger } from "../../log/logger.js";
-import { meaningOf } from "../answers/meaning.js";
-import type { ServerGate } from "../gate/server-gate.js";
+import type { Meaning } from "../answers/meaning.js";
+import { reportReply, type ServerGate } from "../gate/server-gate.js";
 
 /** What the coordinator needs of a runner. */
 export interface PollMember {
@@ -211,12 +210,12 @@ export class PollCoordinator {
     // It takes milliseconds, and waits for a thread like anybody's request: held polls in step may never feel that.
     const waitedMs = this.#clock.now() - askedAt;
     if (reply.kind === "answered" && this.#isLate(waitedMs)) this.#cut(1);
-    permit.report(meaningOf(reply));
+    const meaning = reportReply(permit, reply);
     if (reply.kind !== "answered") {
       this.#sweepUntold(watched);
       this.#failures += 1;
       // A server that is away is waited for.
-      if (this.#gate.isOpen && (this.#failures >= MAX_FAILURES || isOwnRefusal(reply)))
+      if (this.#gate.isOpen && (this.#failures >= MAX_FAILURES || isOwnRefusal(meaning)))
         this.#giveUpWatching(reply.error);
       return;
     }
@@ -265,7 +264,6 @@ export class PollCoordinator {
 }
 
 /** Conductor itself refuses it. That it failed over it, or has no right to tell, may pass. */
-function isOwnRefusal(reply: Reply<unknown>): boolean {
-  const { speaker, server } = meaningOf(reply);
+function isOwnRefusal({ speaker, server }: Meaning): boolean {
   return speaker === "conductor" && server === "there";
 }

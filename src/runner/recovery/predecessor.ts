@@ -2,7 +2,6 @@ import { sleep } from "../../base/clock.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import { mustNotRunTwice } from "../execution/task-times.js";
-import { isGone } from "../answers/meaning.js";
 import { reportReply } from "../gate/server-gate.js";
 import { handOutKey, type DeadOwner } from "../journal/keeper.js";
 import type { Shared } from "../shared.js";
@@ -114,9 +113,9 @@ async function fetchTask(
       continue;
     }
     const reply = await api.get(taskId, MAX_TASK_BYTES);
-    reportReply(permit, reply);
+    const meaning = reportReply(permit, reply);
     if (reply.kind === "answered") return reply.value;
-    if (isGone(reply)) return undefined;
+    if (meaning.subject === "task") return undefined;
     failures += 1;
     if (failures >= MAX_FAILURES || reply.error.code === "INVALID_REQUEST") {
       const text =

@@ -4,7 +4,7 @@ import type { Reply } from "../../conductor/reply.js";
 import type { Task } from "../../conductor/types.js";
 import type { WorkerConfig } from "../../config/types.js";
 import type { RepeatLog } from "../../log/repeat-log.js";
-import { isGone } from "../answers/meaning.js";
+import { meaningOf } from "../answers/meaning.js";
 import type { EndedHandOuts } from "../ended-hand-outs.js";
 import { reportReply, type Errand } from "../gate/server-gate.js";
 import type { Shared } from "../shared.js";
@@ -406,7 +406,7 @@ export class Reclaim {
     const reply = await this.#send("aside task", () => this.#shared.api.get(taskId, MAX_TASK_BYTES));
     if (reply === "away") return reply;
     // It has ended meanwhile, and was removed: that is about this one task.
-    if (isGone(reply)) return undefined;
+    if (meaningOf(reply).subject === "task") return undefined;
     if (reply.kind !== "answered") {
       if (reply.error.code !== "INVALID_REQUEST") return reply;
       this.#ended.add({ taskId, pollCount, updateTime: 0 });
