@@ -184,7 +184,7 @@ export class RunnerGroup {
   async drain(drainTimeoutMs: number): Promise<DrainReport> {
     await this.#drain.finish(drainTimeoutMs);
     // What a poll brings that is still unanswered reaches nobody.
-    for (const runner of this.runners) if (runner.pollUntil !== undefined) this.#reclaim.lost(runner, runner.pollUntil);
+    for (const runner of this.runners) if (runner.owedUntil !== undefined) this.#reclaim.lost(runner, runner.owedUntil);
     const owed = this.#reclaim.stop();
     this.#coordinator.stop();
     this.#handBack.stop();

@@ -184,6 +184,11 @@ export class TaskRunner implements ReclaimSite, PollMember {
     return this.#sideSweepUntil === undefined ? this.#pollUntil : Math.max(this.#pollUntil, this.#sideSweepUntil);
   }
 
+  /** Until when the server may fill an answer that was lost and is not searched for yet, by the clock: a poll's under way, or one of a streak. */
+  get owedUntil(): number | undefined {
+    return this.pollUntil ?? this.#owedUntil;
+  }
+
   get lastWorkAt(): number {
     return this.#lastWorkAt;
   }

@@ -71,8 +71,11 @@ export const NO_EVIDENCE: Evidence = { alone: 0, together: 0 };
 const SURE_AFTER = 8;
 /** More refusals together than this change nothing: when a long outage is over the evidence must be able to turn. */
 const MAX_TOGETHER = 8;
-/** Where Conductor itself fails over it: refusals at least, and how long they must last if nothing else is delivered, in ms. */
+/** Where Conductor itself fails over it: refusals at least, */
 const MIN_OWN_FAILURES = 4;
+/** how many more of them alone than together (what passes beside the last may be the end of an outage), */
+const SURE_OF_OWN_AFTER = 2;
+/** and how long they must last if nothing else is delivered, in ms. */
 const OWN_PATIENCE_MS = 60_000;
 
 /** The evidence after one more refusal. */
@@ -95,5 +98,6 @@ export function isPoison(
   lastingMs: number,
 ): boolean {
   if (alone - together >= SURE_AFTER) return true;
-  return fault === "own" && failures >= MIN_OWN_FAILURES && (alone > 0 || lastingMs >= OWN_PATIENCE_MS);
+  if (fault !== "own" || failures < MIN_OWN_FAILURES) return false;
+  return alone - together >= SURE_OF_OWN_AFTER || lastingMs >= OWN_PATIENCE_MS;
 }

@@ -487,7 +487,9 @@ export class Delivery implements InheritedSink {
         "a result is refused while others are taken; if that goes on, its task is reported failed for it",
       );
     }
-    return isPoison(fault, shipment.evidence, shipment.refusals, clock.now() - shipment.firstRefusalAt);
+    // Where polls fail as well, time says nothing of the result.
+    const lastingMs = gate.isReachable ? clock.now() - shipment.firstRefusalAt : 0;
+    return isPoison(fault, shipment.evidence, shipment.refusals, lastingMs);
   }
 
   /** What was seen, without asking, beside a refusal of this result. False: nothing. */

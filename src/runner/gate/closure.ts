@@ -33,6 +33,11 @@ export class Closure {
     return this.#failureClass;
   }
 
+  /** Nobody would pass at this moment, the probe included. Once the wait is over it is not known whether one would fail. */
+  isShut(now: number): boolean {
+    return this.waitMs(now) > 0;
+  }
+
   /** How long whoever asks now has to wait, in ms; 0: it may pass, as the probe where it is shut. `moreMs`: it lets others go first. */
   waitMs(now: number, moreMs = 0): number {
     if (this.#until === undefined) return 0;

@@ -76,9 +76,12 @@ export class ServerGate {
     return this.#all.isOpen && this.#fresh.size === 0;
   }
 
-  /** True while this errand is refused, and the others are not. */
+  /**
+   * True while this errand waits because it is refused, and the others do not. Where nobody asks again once the wait is
+   * over, nothing more is known of it.
+   */
   isRefusedAlone(errand: Errand): boolean {
-    return this.#all.isOpen && this.#troubles.get(errand)?.closure.isOpen === false;
+    return this.#all.isOpen && this.#troubles.get(errand)?.closure.isShut(this.#clock.now()) === true;
   }
 
   /** When the last request succeeded, by the clock; undefined before the first. */

@@ -57,10 +57,16 @@ export async function takeOverFrom(
   const startedAt = clock.now();
   const isFinished = (task: Task) => finished.has(handOutKey(task.taskId, task.pollCount));
   const reason = deathReason(predecessor.reason);
+  let isCutShort = false;
   const endOne = async (held: HeldTask): Promise<void> => {
     const site = sites.find(({ config }) => config.taskDefName === held.taskType);
-    if (site === undefined || isOver()) return;
+    if (site === undefined) return;
+    if (isOver()) {
+      isCutShort = true;
+      return;
+    }
     const task = await fetchTask(held, shared, isOver);
+    if (task === undefined && isOver()) isCutShort = true;
     if (task === undefined || table.get(held.taskId) !== undefined || !isTheirs(task, held)) return;
     if (isFinished(task)) return;
     const isUnbegun = held.state === "received" && !mustNotRunTwice(task);
@@ -83,12 +89,17 @@ export async function takeOverFrom(
   for (const { taskType, domain, workerId, isUnique, leftNothing = false } of predecessor.pollers) {
     const site = sites.find(({ config }) => config.taskDefName === taskType && config.domain === domain);
     // A workerId of the user's own may be that of a living process as well.
-    if (site === undefined || !isUnique || isOver()) continue;
+    if (site === undefined || !isUnique) continue;
+    if (isOver()) {
+      isCutShort = true;
+      break;
+    }
     const heldUntil = startedAt + site.config.longPollMs;
     searches.push(reclaim.leftBy(site, workerId, { reason, heldUntil, isFinished, leftNothing }));
   }
   const areDone = await Promise.all(searches);
-  return areDone.every(Boolean) && !isOver();
+  // A drain waits for searches that are due before its end.
+  return areDone.every(Boolean) && !isCutShort;
 }
 
 function isTheirs(task: Task, { workerId, pollCount }: HeldTask): boolean {

@@ -74,9 +74,12 @@ describe("the evidence against a result", () => {
     expect(isPoison("maybe", evidence, 100, 1e9)).toBe(expected);
   });
 
-  test("where Conductor itself fails over it, four times do, with another result taken or a minute gone by", () => {
-    expect(isPoison("own", seen(1, 0), 3, 1e9)).toBe(false);
-    expect(isPoison("own", seen(1, 0), 4, 0)).toBe(true);
+  test("where Conductor itself fails over it, four times do, with others taken beside it or a minute gone by", () => {
+    expect(isPoison("own", seen(3, 0), 3, 1e9)).toBe(false);
+    expect(isPoison("own", seen(2, 0), 4, 0)).toBe(true);
+    // The last refusal of an outage has something taken right after it.
+    expect(isPoison("own", seen(1, 0), 4, 0)).toBe(false);
+    expect(isPoison("own", seen(2, 1), 4, 0)).toBe(false);
     expect(isPoison("own", NO_EVIDENCE, 4, 59_999)).toBe(false);
     expect(isPoison("own", NO_EVIDENCE, 4, 60_000)).toBe(true);
   });

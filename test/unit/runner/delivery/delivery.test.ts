@@ -302,6 +302,28 @@ describe("delivery", () => {
       await world.clock.advanceAsync(10_000);
       expect(world.server.count("COMPLETED")).toBe(1);
     });
+
+    test("while Conductor fails over everything, is kept for as long as that lasts", async () => {
+      const boom = () => Promise.resolve(refused(500, "boom", { retryable: false }));
+      let isBroken = false;
+      const world = createScriptedWorld([workerConfig("t", () => ({}))], (model) => ({
+        pollBatch: (request) => (isBroken ? boom() : model.pollBatch(request)),
+        update: (taskId, body) => (isBroken ? boom() : model.update(taskId, body)),
+        updateV2: (body) => (isBroken ? boom() : model.updateV2(body)),
+        get: (taskId) => (isBroken ? boom() : model.get(taskId)),
+        queueSizes: (names) => (isBroken ? boom() : model.queueSizes(names)),
+      }));
+      const undeliverable = record(world, "taskUndeliverable");
+      world.group.start();
+      await world.clock.advanceAsync(10);
+      world.server.push("a", "t");
+      isBroken = true;
+      await world.clock.advanceAsync(10 * 60_000);
+      expect(undeliverable).toEqual([]);
+      isBroken = false;
+      await world.clock.advanceAsync(30_000);
+      expect(world.server.count("COMPLETED")).toBe(1);
+    });
   });
 
   describe("update-v2", () => {

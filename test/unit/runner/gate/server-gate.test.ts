@@ -85,6 +85,17 @@ describe("the server gate", () => {
       },
     );
 
+    test("and does not ask again once its wait is over, it is not taken for refused any more", () => {
+      fail(A, refused(403));
+      expect(gate.isRefusedAlone(A)).toBe(true);
+      clock.advance(waitMs(A)!);
+      expect(gate.isRefusedAlone(A)).toBe(false);
+      const probe = pass(A);
+      expect(gate.isRefusedAlone(A), "while it asks").toBe(true);
+      probe.forget();
+      expect(gate.isRefusedAlone(A), "after a request that said nothing").toBe(true);
+    });
+
     test("its Retry-After is its own", () => {
       fail(A, refused(429, undefined, { retryAfterMs: 20_000 }));
       expect(waitMs(A)).toBe(20_000);

@@ -200,6 +200,17 @@ describe("what a predecessor left", () => {
       expect(await taken).toBe(false);
     });
 
+    test("is not owed any more when the drain of this process had time for the search", async () => {
+      const { world, give, updates } = afterDeath();
+      give("young");
+      const taken = world.group.takeOver({ id: 1, tasks: [], pollers: [poller], reason: REASON });
+      await world.clock.advanceAsync(10);
+      const { owed } = await drain(world, 30_000);
+      expect(owed).toEqual([]);
+      expect(updates()).toMatchObject([{ taskId: "young", status: "FAILED" }]);
+      expect(await taken).toBe(true);
+    });
+
     test("many task types are not searched all at once", async () => {
       const types = Array.from({ length: 40 }, (_, i) => `t${i}`);
       const world = createWorld(types.map((type) => workerConfig(type, () => ({}), { paused: true })));

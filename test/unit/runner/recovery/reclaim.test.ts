@@ -175,6 +175,26 @@ describe("reclaiming lost hand-outs", () => {
     expect(executed).toEqual(["of u"]);
   });
 
+  test("a task type whose polls were refused, and that does not poll any more, is searched all the same", async () => {
+    const executed: string[] = [];
+    const types = ["t", "u"];
+    const world = createWorld(
+      types.map((type) => workerConfig(type, (_input, ctx) => void executed.push(ctx.taskId))),
+      { maxHeldPolls: 1 },
+    );
+    const pollBatch = world.server.pollBatch.bind(world.server);
+    let polls = 0;
+    world.server.pollBatch = (request) =>
+      request.taskType === "t" && ++polls > 1 ? Promise.resolve(refused(403)) : pollBatch(request);
+    loseNextPoll(world);
+    world.server.push("lost", "t", RESPONSE_TIMEOUT);
+    world.group.start();
+    await world.clock.advanceAsync(15_000);
+    // From the refusal on the other type holds, and this one is watched.
+    expect(polls).toBeLessThan(5);
+    expect(world.server.tasks.get("lost")).toMatchObject({ status: "SCHEDULED" });
+  });
+
   test("a server that says itself that it has no listing is asked rarely, and what is owed is kept", async () => {
     const { world, executed, lines } = loseThePoll();
     const pending = world.server.pending.bind(world.server);
