@@ -10,14 +10,16 @@ import type { ErrorResponse } from "./types.js";
  * - `maybeApplied`: it may have been done. No whole answer came, or one that makes no sense (an HTML page with status
  *   200): something on the way answered in the server's stead.
  */
-export type Reply<T> =
+export type Reply<T> = (
   | {
       readonly kind: "answered";
       readonly value: T;
       /** How long the body was, in bytes, where one body holds all of it. */
       readonly bytes?: number;
     }
-  | { readonly kind: "refused" | "notSent" | "maybeApplied"; readonly error: ConductorError };
+  | { readonly kind: "refused" | "notSent" | "maybeApplied"; readonly error: ConductorError }
+) &
+  Pick<Exchange, "isRepeated">;
 
 type Answered = Extract<Exchange, { kind: "answered" }>;
 
@@ -34,6 +36,11 @@ const MAX_DETAILS = 5;
 export const PASSING_STATUSES = new Set([408, 425, 429, 502, 503, 504]);
 
 export function toReply<T>(request: HttpRequest, exchange: Exchange, check: Check<T>): Reply<T> {
+  const reply = replyOf(request, exchange, check);
+  return exchange.isRepeated === true ? { ...reply, isRepeated: true } : reply;
+}
+
+function replyOf<T>(request: HttpRequest, exchange: Exchange, check: Check<T>): Reply<T> {
   if (exchange.kind !== "answered") {
     return { kind: exchange.kind, error: faultError(request, exchange) };
   }

@@ -62,7 +62,9 @@ export function authenticated(transport: Transport, options: AuthenticationOptio
       if (refusal === "rights" && !source.mayAskOnRefusal) return exchange;
       const next = await within(source.replace(used, refusal === "dead"), waitMs);
       // The server's refusal says more than our failure to do something about it.
-      return next.kind === "token" ? send(request, next.token, leftMs()) : exchange;
+      if (next.kind !== "token") return exchange;
+      const second = await send(request, next.token, leftMs());
+      return refusal === "dead" ? second : { ...second, isRepeated: true };
     },
     close: () => transport.close(),
   };

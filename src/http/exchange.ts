@@ -47,7 +47,7 @@ export interface HttpFault {
  * - `maybeApplied`: it was written, and no whole answer came back; the server may have acted on it.
  * - `answered`: a whole answer, of whatever status and sense.
  */
-export type Exchange =
+export type Exchange = (
   | { readonly kind: "notSent"; readonly fault: HttpFault }
   | { readonly kind: "maybeApplied"; readonly fault: HttpFault }
   | {
@@ -60,7 +60,11 @@ export type Exchange =
       readonly retryAfterMs?: number;
       /** Where it redirects to; that is not followed. */
       readonly location?: string;
-    };
+    }
+) & {
+  /** It was sent twice. The first time somebody refused it who may have done so after the server had acted on it. */
+  readonly isRepeated?: true;
+};
 
 /** Sends requests to one server. */
 export interface Transport {

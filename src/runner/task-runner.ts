@@ -336,8 +336,10 @@ export class TaskRunner implements ReclaimSite, PollMember {
         const found = reply.kind === "answered" && reply.value.handOuts.length > 0;
         this.#parts.successors?.followed(after, taskType, found);
       }
-      if (reply.kind === "answered") this.#polled(plan, permit, reply, durationMs, isMain);
-      else this.#pollFailed(permit, reply, durationMs, until);
+      if (reply.kind === "answered") {
+        this.#polled(plan, permit, reply, durationMs, isMain);
+        if (mayBeLost(reply)) this.#parts.reclaim.lost(this, until);
+      } else this.#pollFailed(permit, reply, durationMs, until);
       if (plan.kind !== "sweep") {
         const isEmpty = reply.kind === "answered" && reply.value.handOuts.length === 0;
         this.#parts.coordinator.holdEnded(this, plan.timeoutMs, isEmpty ? durationMs - plan.timeoutMs : 0);

@@ -112,6 +112,7 @@ function isGone(reply: Reply<unknown>): boolean {
  * The server may have acted on the request, and what it said never came: the answer was lost, or somebody on the way
  * answered in its stead, with whatever status.
  */
-export function mayBeLost(reply: Exclude<Reply<unknown>, { kind: "answered" }>): boolean {
-  return reply.kind === "maybeApplied" || (reply.kind === "refused" && reply.error.serverMessage === undefined);
+export function mayBeLost(reply: Reply<unknown>): boolean {
+  if (reply.isRepeated === true || reply.kind === "maybeApplied") return true;
+  return reply.kind === "refused" && reply.error.serverMessage === undefined;
 }

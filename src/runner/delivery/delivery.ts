@@ -254,6 +254,7 @@ export class Delivery implements InheritedSink {
       permit.report(DONE);
       this.#noteEndpoint(shipment, endpoint);
       this.#onAcknowledged(shipment, parcel, attemptedAt);
+      if (endpoint === "v2" && mayBeLost(reply)) this.#hooks.onLostChain(shipment.entry.worker);
     } else {
       // What is about `update-v2` alone says nothing of the server: POST /tasks will.
       if (fate.kind === "askV1") permit.forget();

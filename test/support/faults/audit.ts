@@ -104,7 +104,8 @@ function groupByTask({ ledger, events }: Evidence): Map<string, TaskAccount> {
   for (const { handOuts, events: ofTask } of accounts.values()) {
     const workers = new Set(ofTask.map(({ worker }) => worker));
     // Somebody had it and did not live to tell.
-    const isUntold = new Set(handOuts.map(({ workerId }) => workerId)).size > workers.size;
+    const isUntold =
+      new Set(handOuts.map(({ workerId }) => workerId)).size > workers.size || ofTask.some(isLeftByTheDead);
     ofTask.push(...deaths.filter(({ worker }) => workers.has(worker) || isUntold));
   }
   return accounts;
@@ -116,36 +117,53 @@ const ASKED_FOR = "handed back (asked for)";
 function doorsOf(events: readonly SeenEvent[]): string[] {
   const doors: string[] = [];
   let verdictsDue = 0;
-  const deathsAt = events.filter(({ name }) => name === "processDied").map(({ atMs }) => atMs);
-  let askedAt = Infinity;
+  const dead = new Set(events.filter(({ name }) => name === "processDied").map(({ worker }) => worker));
+  let askedBy: string | undefined;
+  let reportedBy: string | undefined;
   // That a function asked to be handed back is no door yet; what became of it says more, if anything does.
   const instead = (door: string) => {
-    if (doors.at(-1) === ASKED_FOR) doors.pop();
+    if (askedBy !== undefined && doors.at(-1) === ASKED_FOR) doors.pop();
     doors.push(door);
   };
-  for (const { name, fields, atMs } of events) {
+  for (const event of events) {
+    const { name, fields, worker } = event;
     if (name === "taskUndeliverable") {
       instead("undeliverable");
       verdictsDue += 1;
     } else if (name === "taskUpdated") {
       // The failure that is reported in place of a result that was refused: the same hand-out, the same door.
       if (verdictsDue > 0) verdictsDue -= 1;
-      else doors.push("reported");
+      else {
+        doors.push("reported");
+        reportedBy = worker;
+      }
     } else if (name === "taskStarted") {
       // It was handed out anew: what comes now is about that.
       verdictsDue = 0;
+      askedBy = undefined;
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
-    else if (name === "taskMoot") instead("moot");
-    else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") {
+    else if (name === "taskMoot") {
+      // Its process died before it could write down that the result had arrived, and another one found that.
+      if (reportedBy === undefined || reportedBy === worker || !dead.has(reportedBy)) instead("moot");
+    } else if (name === "taskExecuted" && fields.status === "IN_PROGRESS") {
       doors.push(ASKED_FOR);
-      askedAt = atMs;
-    } else if (name === "taskReclaimed" && fields.reason === "predecessor" && doors.at(-1) === ASKED_FOR) {
+      askedBy = worker;
+    } else if (
+      isLeftByTheDead(event) &&
+      doors.at(-1) === ASKED_FOR &&
+      askedBy !== undefined &&
+      worker !== askedBy &&
+      dead.has(askedBy)
+    ) {
       // The process that asked died before it was heard.
-      if (deathsAt.some((diedAt) => diedAt >= askedAt && diedAt <= atMs)) doors.pop();
+      doors.pop();
     }
   }
   return doors;
 }
+
+const isLeftByTheDead = ({ name, fields }: SeenEvent): boolean =>
+  name === "taskReclaimed" && fields.reason === "predecessor";
 
 const endingUpdates = (updates: readonly UpdateReceived[]): UpdateReceived[] =>
   updates.filter(({ status, extendLease, answeredStatus }) => {

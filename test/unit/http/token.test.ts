@@ -196,6 +196,17 @@ describe("the authenticated transport", () => {
     });
 
     test.each([
+      ["somebody who does not say so", answered(401, "<html>"), { isRepeated: true }],
+      ["Conductor, which has done nothing then", expired, {}],
+    ])("by %s: what it may have done is not forgotten when it is sent again", async (_name, refusal, more) => {
+      const world = createWorld({
+        token: (n) => tokenAnswer(`t${n}`),
+        other: ({ token }) => (token === "t1" ? refusal : answered(200, "done")),
+      });
+      expect(await world.send()).toEqual({ ...answered(200, "done"), ...more });
+    });
+
+    test.each([
       ["403 without those words", answered(403, '{"message":"no rights"}')],
       ["400 with them", answered(400, '"EXPIRED_TOKEN"')],
       ["200 with them", answered(200, '"EXPIRED_TOKEN"')],

@@ -78,6 +78,21 @@ describe("reclaiming lost hand-outs", () => {
     expect(world.server.violations).toEqual([]);
   });
 
+  test("an update that went out twice is searched for the task that may have come along the first time", async () => {
+    const world = createWorld([workerConfig("t", () => ({}), { concurrency: 1 })]);
+    const updateV2 = world.server.updateV2.bind(world.server);
+    let updates = 0;
+    world.server.updateV2 = async (body) => {
+      if (++updates > 1) return updateV2(body);
+      await updateV2(body);
+      return { ...(await updateV2(body)), isRepeated: true };
+    };
+    for (let i = 0; i < 5; i += 1) world.server.push(`a${i}`, "t", RESPONSE_TIMEOUT);
+    world.group.start();
+    await world.clock.advanceAsync(15_000);
+    expect(world.server.count("COMPLETED")).toBe(5);
+  });
+
   test("tasks that we work on, and tasks of others, are left alone", async () => {
     const world = createWorld([
       workerConfig("t", () => world.sleep(20_000), { concurrency: 2, executionTimeoutMs: 60_000 }),
@@ -160,6 +175,22 @@ describe("reclaiming lost hand-outs", () => {
       expect(executed).toEqual(["a"]);
     },
   );
+
+  test("a poll that went out twice, for a stranger had refused it for its token, is searched for what the first may have got", async () => {
+    const executed: string[] = [];
+    const world = createWorld([workerConfig("t", (_input, ctx) => void executed.push(ctx.taskId))]);
+    const pollBatch = world.server.pollBatch.bind(world.server);
+    let polls = 0;
+    world.server.pollBatch = async (request) => {
+      if (++polls > 1) return pollBatch(request);
+      await pollBatch(request);
+      return { ...(await pollBatch({ ...request, timeoutMs: 0 })), isRepeated: true };
+    };
+    world.server.push("lost", "t", RESPONSE_TIMEOUT);
+    world.group.start();
+    await world.clock.advanceAsync(15_000);
+    expect(executed).toEqual(["lost"]);
+  });
 
   test("a stranger that refuses the search of one task type holds up no other", async () => {
     const executed: string[] = [];

@@ -123,6 +123,29 @@ describe("the audit of a fault", () => {
     expect(audit({ ...evidence, events: [...asked, ended[1]!] }).problems).toHaveLength(1);
   });
 
+  test("what a process that died had told nobody of is its successor's to end", () => {
+    const ledger = [handOut(), update("a", "IN_PROGRESS"), handOut(), update("a", "FAILED")];
+    const died = [seen("processDied", {}, "one")];
+    const ended = [seen("taskReclaimed", { reason: "predecessor" }, "two"), seen("taskUpdated", {}, "two")];
+    const workflows = workflow({ a: "FAILED" });
+    expect(audit({ ledger, events: [...died, ...ended], workflows }).problems).toEqual([]);
+    expect(audit({ ledger, events: ended, workflows }).problems).toHaveLength(1);
+  });
+
+  test("a result that arrived before its process could write that down is moot for the successor, and left once", () => {
+    const moot = [seen("taskReclaimed", { reason: "predecessor" }, "two"), seen("taskMoot", {}, "two")];
+    const evidence = { ledger: [handOut(), update()], workflows: workflow({ a: "COMPLETED" }) };
+    expect(audit({ ...evidence, events: [...done, seen("processDied"), ...moot] }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: [...done, ...moot] }).problems).toHaveLength(1);
+  });
+
+  test("what becomes of the next hand-out does not undo the door of one that was asked to come back", () => {
+    const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" })];
+    const next = [seen("taskStarted"), seen("taskExecuted", { status: "COMPLETED" }), seen("taskUndeliverable")];
+    const ledger = [handOut(), update("a", "IN_PROGRESS"), handOut()];
+    expect(audit({ ledger, events: [...asked, ...next], workflows: workflow({ a: "FAILED" }) }).problems).toEqual([]);
+  });
+
   test("a result that came twice needs an ambiguous answer in between", () => {
     const ledger = [handOut(), update(), update()];
     const workflows = workflow({ a: "COMPLETED" });

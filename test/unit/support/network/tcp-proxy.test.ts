@@ -234,8 +234,10 @@ describe("the TCP proxy", () => {
   test("duplicateNextAnswer: the same bytes come twice", async () => {
     const pair = await rawPair();
     const atClient = read(pair.client);
+    const atServer = read(pair.serverSide);
     const copies = pair.through.duplicateNextAnswer();
     pair.client.write("GET / HTTP/1.1\r\n\r\n");
+    await waitFor(() => atServer.text().endsWith("\r\n\r\n"), { what: "the request" });
     pair.serverSide.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbo");
     await waitFor(() => atClient.text().endsWith("bo"), { what: "the first half" });
     expect(copies.heads).toEqual([]);
