@@ -62,13 +62,13 @@ export const GUARDS_OF_STRANGERS: readonly Guard[] = [
     broken: "const ERRANDS_FOR_ALL = 1;",
   },
   {
-    name: "Queues whose sizes are not told are swept all the same",
+    name: "A size that is left out of an answer is not 0",
     fault: 46,
-    shape: "404, an API gateway's JSON",
+    shape: "200, JSON of something else",
     test: PATHS,
-    file: "runner/polling/poll-coordinator.ts",
-    code: "      this.#sweepUntold(watched);\n      this.#failures += 1;\n",
-    broken: "      if (watched.length > 0) return;\n",
+    file: "conductor/task-api.ts",
+    code: `names.every((name) => typeof body[name] === "number") ? (body as Record<string, number>) : undefined;`,
+    broken: `names.length > 0 ? (body as Record<string, number>) : undefined;`,
   },
   {
     name: "Who is refused without a token asks for one",

@@ -2,11 +2,16 @@ import { http, HttpResponse } from "msw";
 import { describe, expect } from "vitest";
 import { fault } from "../../support/faults/fault.js";
 import { latch, sleep, until } from "../../support/faults/helpers.js";
-import { html, noRoute, wait } from "../../support/faults/strangers.js";
+import { html, noRoute, wait, type StrangersAnswer } from "../../support/faults/strangers.js";
 import type { World } from "../../support/faults/world.js";
 import { waitFor } from "../../support/time/wait-for.js";
 
 const group = "Strangers";
+/** As a health check that has taken the request for its own. */
+const SOMETHING_ELSE: StrangersAnswer = {
+  name: "200, JSON of something else",
+  answer: () => HttpResponse.json({ status: "UP" }),
+};
 
 /** Does forty tasks one after the other, and counts how often the server is taken for away meanwhile. */
 async function timesUnreachable(world: World, taskTypes: readonly string[]): Promise<number> {
@@ -81,7 +86,7 @@ describe.concurrent("a stranger refuses one path or one task type", () => {
     );
   }
 
-  for (const stranger of [noRoute(404), html(503), html(200)]) {
+  for (const stranger of [noRoute(404), html(503), html(200), SOMETHING_ELSE]) {
     fault(
       {
         number: 46,
