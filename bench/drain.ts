@@ -1,8 +1,10 @@
 /**
  * How fast a worker drains a backlog of no-op tasks, next to a bare loop over the same HTTP client. See README.md.
  */
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { parseArgs } from "node:util";
-import { pairwiseRatio, progress, tableHead, tableRow, type Measurement, type Series } from "./report.js";
+import { comparison, pairwiseRatio, progress, tableHead, tableRow, type Measurement, type Series } from "./report.js";
 import { measure, startStub, type Stub } from "./run.js";
 
 const BASE_CLIENT = "bare-loop";
@@ -17,6 +19,8 @@ interface Options {
   readonly rounds: number;
   readonly concurrencies: readonly number[];
   readonly clients: readonly string[];
+  /** The same client of another checkout, by its path. */
+  readonly against: string | undefined;
 }
 
 function readOptions(args: string[]): Options {
@@ -27,16 +31,21 @@ function readOptions(args: string[]): Options {
       rounds: { type: "string", default: "15" },
       concurrency: { type: "string", default: "10,100" },
       clients: { type: "string", default: CLIENTS.join(",") },
+      against: { type: "string" },
     },
   });
   const clients = values.clients.split(",");
   const unknown = clients.find((client) => !(CLIENTS as readonly string[]).includes(client));
   if (unknown !== undefined) throw new TypeError(`--clients: ${unknown} is none of ${CLIENTS.join(", ")}`);
+  const against = values.against === undefined ? undefined : path.resolve(values.against, "bench/clients/ostinato.mjs");
+  if (against !== undefined && !existsSync(against))
+    throw new TypeError(`--against: there is no ${against}; it takes the folder of a checkout that is built`);
   return {
     tasks: positive("--tasks", values.tasks),
     rounds: positive("--rounds", values.rounds),
     concurrencies: values.concurrency.split(",").map((text) => positive("--concurrency", text)),
-    clients,
+    clients: against === undefined ? clients : [...clients, against],
+    against,
   };
 }
 
@@ -65,10 +74,12 @@ async function runRounds(stub: Stub, options: Options, concurrency: number): Pro
   return all();
 }
 
-/** Everybody's part of the bare loop's rate; none where that did not run. */
+/** Our own clients' part of the bare loop's rate; none where that did not run. */
 function ratiosOf(all: readonly Series[]): number[] {
   const base = all.find(({ client }) => client === BASE_CLIENT);
-  return base === undefined ? [] : all.filter((series) => series !== base).map((series) => pairwiseRatio(series, base));
+  if (base === undefined) return [];
+  const ours = all.filter((series) => series !== base && !path.isAbsolute(series.client));
+  return ours.map((series) => pairwiseRatio(series, base));
 }
 
 const isTooLow = (ratio: number) => ratio < LOWEST_RATIO;
@@ -86,12 +97,14 @@ export async function main(args: string[]): Promise<void> {
       const base = all.find(({ client }) => client === BASE_CLIENT);
       ratios.push(...ratiosOf(all));
       for (const series of all) {
-        console.log(tableRow(series, base));
+        console.log(tableRow(series.client === options.against ? { ...series, client: "against" } : series, base));
         if (series !== base && series.rounds.length > options.rounds)
           console.log(`      measured again: medians of ${series.rounds.length} rounds`);
         const repeated = series.rounds.reduce((sum, { repeatedUpdates }) => sum + repeatedUpdates, 0);
         if (repeated > 0) console.log(`      ${series.client}: ${repeated} repeated updates`);
       }
+      const [ours, theirs] = ["ostinato", options.against].map((name) => all.find(({ client }) => client === name));
+      if (ours !== undefined && theirs !== undefined) console.log(`      ${comparison(ours, theirs)}`);
     }
   } finally {
     progress("");

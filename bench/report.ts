@@ -47,6 +47,15 @@ export function pairwiseRatio(series: Series, base: Series): number {
   return median(series.rounds.map((round, index) => rate(round) / rate(base.rounds[index]!)));
 }
 
+/** What one series costs beside another one, round by round. */
+export function comparison(series: Series, other: Series): string {
+  const of = (value: (round: Measurement) => number) => {
+    const ratio = median(series.rounds.map((round, index) => value(round) / value(other.rounds[index]!)));
+    return ratio.toFixed(3);
+  };
+  return `${series.client} against the other checkout's: ${of(rate)} of its tasks/s, ${of(({ cpuUs }) => cpuUs)} of its CPU`;
+}
+
 const COLUMNS = [
   ["conc.", 5],
   ["client", -10],

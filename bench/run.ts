@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TASK_TYPE_NAME, type Measurement } from "./report.js";
 import type { DrainReport, StubCommand, StubReport } from "./stub-server.js";
@@ -58,9 +59,13 @@ export interface Cost {
   readonly peakRssMb: number;
 }
 
-/** Starts a client in a fresh process, polling for tasks of one type. */
+/**
+ * Starts a client in a fresh process, polling for tasks of one type.
+ *
+ * @param name a program in `clients`, or the path of one in another checkout.
+ */
 export async function startClient(name: string, stub: Stub, taskType: string, concurrency: number): Promise<Client> {
-  const child = spawnChild(`clients/${name}.mjs`, []);
+  const child = spawnChild(isAbsolute(name) ? name : `clients/${name}.mjs`, []);
   const named = async <T>(promise: Promise<T>): Promise<T> => {
     try {
       return await promise;
@@ -110,7 +115,7 @@ interface Child {
 function spawnChild(file: string, execArgv: string[]): Child {
   // The environment wins over a client's options: a developer's own must not get into the measurement.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CONDUCTOR_")));
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [], {
+  const child = fork(isAbsolute(file) ? file : fileURLToPath(new URL(file, import.meta.url)), [], {
     execArgv,
     env,
     stdio: ["ignore", "inherit", "pipe", "ipc"],
