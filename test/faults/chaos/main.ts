@@ -55,10 +55,11 @@ async function main(args: readonly string[]): Promise<number> {
       places: values.items === undefined ? undefined : listOf(values.items).map(Number),
       maxFailures: number("max-failures", 1),
       shrinkMs: number("shrink-seconds", 0) * 1_000,
-      onPlayed: ({ seed, problems }) => {
+      onPlayed: ({ seed, problems, story }) => {
         done += 1;
-        const kinds = [...new Set(problems.map(({ kind }) => kind))];
-        if (kinds.length > 0) console.log(`seed ${seed}: ${kinds.join(", ")}`);
+        // At once: whoever stops the search early has it all the same.
+        for (const { kind, text } of problems) console.log(`seed ${seed}: ${kind}: ${text}`);
+        for (const line of story) console.log(`  ${line}`);
         if (done % 100 === 0)
           console.log(`${done} of ${seeds}, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
       },
