@@ -52,7 +52,7 @@ export const GUARDS: readonly Guard[] = [
     fault: 2,
     test: HALF_OPEN,
     file: "runner/task-runner.ts",
-    code: "this.#parts.reclaim.lost(this, until);",
+    code: `if (isFirst || reply.kind === "maybeApplied") this.#parts.reclaim.lost(this, until);`,
     broken: "",
   },
   {
@@ -164,8 +164,8 @@ export const GUARDS: readonly Guard[] = [
     shape: "retryable: false",
     test: REFUSALS,
     file: "runner/answers/result-fate.ts",
-    code: `return fault === "own" && failures >= MIN_OWN_FAILURES && `,
-    broken: "return failures >= 1 || ",
+    code: `if (fault !== "own" || failures < MIN_OWN_FAILURES) return false;`,
+    broken: "return failures >= 1;",
   },
   {
     name: "One backoff for the whole process",
@@ -200,7 +200,7 @@ export const GUARDS: readonly Guard[] = [
     shape: "under load",
     test: REFUSALS,
     file: "http/authenticated-transport.ts",
-    code: `return next.kind === "token" ? send(request, next.token, leftMs()) : exchange;`,
+    code: `if (next.kind !== "token") return exchange;`,
     broken: "return exchange;",
   },
   {
@@ -280,8 +280,8 @@ export const GUARDS: readonly Guard[] = [
     shape: "504 to a poll",
     test: UPDATES,
     file: "runner/answers/meaning.ts",
-    code: ` || (reply.kind === "refused" && reply.error.serverMessage === undefined);`,
-    broken: ";",
+    code: `return reply.kind === "refused" && reply.error.serverMessage === undefined;`,
+    broken: "return false;",
   },
   {
     name: "A refused result becomes a failure that says why",
