@@ -568,6 +568,11 @@ export class Delivery implements InheritedSink {
   }
 
   #moot(shipment: Shipment, reason: string): void {
+    if (shipment.isClosed) {
+      // It was left in the journal, or given up, while the worker stopped: that was its door.
+      shipment.kept?.settle();
+      return;
+    }
     const { log, events } = this.#shared;
     const { ids } = shipment.entry;
     log.warn({ ...ids, reason }, "the server has no use for the result: the task has ended, moved on or is gone");

@@ -106,7 +106,7 @@ describe.concurrent("what is left of results that are given up", () => {
       ];
       const executed = () => first.events.filter(({ name }) => name === "taskExecuted").length;
       await waitFor(() => executed() > RESULTS, {
-        boundMs: 10_000,
+        boundMs: 30_000,
         what: () => `${executed()} of ${RESULTS + 1} to end`,
       });
       first.signal("SIGTERM");

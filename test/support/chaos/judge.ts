@@ -198,13 +198,20 @@ function* problemsOf(task: Task, runs: readonly Run[], law: Law, { results, kill
 }
 
 /** The audit of all faults. What is lawful here, and would be a loss there, is not shown to it. */
-function audited({ ledger, workflows, book, hits }: Remains, law: Law): Accounts {
+function audited({ plan, ledger, workflows, book, hits }: Remains, law: Law): Accounts {
   const unclearAnswers = new Map<string, number>();
   for (const { kind, taskIds } of hits) {
     if (kind !== "v1" && kind !== "v2") continue;
     unclearAnswers.set(taskIds[0]!, (unclearAnswers.get(taskIds[0]!) ?? 0) + 1);
   }
   const events = book.flatMap((entry): SeenEvent[] => (entry.kind === "event" ? [entry.event] : []));
+  // An answer that asks for another token is followed by the second request within one attempt, which may fail as well.
+  if (plan.tokenless !== undefined) {
+    for (const { name, fields } of events) {
+      const known = unclearAnswers.get(String(fields.taskId));
+      if (known !== undefined && name === "taskUpdateFailed") unclearAnswers.set(String(fields.taskId), known + 1);
+    }
+  }
   return audit({
     ledger,
     workflows: workflows.map((workflow) => ({

@@ -275,6 +275,27 @@ describe("delivery with a journal", () => {
       expect(undeliverable).toEqual([]);
     });
 
+    test("of which we learn after our stop that it is not needed is settled, and told by who comes next", async () => {
+      const { world, journal } = worldAfter(
+        ["a"],
+        () => refused(503),
+        () => ({
+          get: async () => {
+            await world.sleep(30_000);
+            return asOf({ ...stillOurs, status: "COMPLETED" });
+          },
+        }),
+      );
+      const moot = record(world, "taskMoot");
+      world.group.start();
+      await world.clock.advanceAsync(1_000);
+      await drain(world);
+      expect(journal.story).toEqual([]);
+      await world.clock.advanceAsync(60_000);
+      expect(journal.story).toEqual(["settle a"]);
+      expect(moot).toEqual([]);
+    });
+
     test("does not stand in the way of the same task, handed out to us anew", async () => {
       const { world, updates } = worldAfter(["a"], () => refused(500, "boom", { retryable: true }));
       world.group.start();
