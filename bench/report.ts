@@ -44,15 +44,16 @@ export function rate({ tasks, elapsedMs }: Measurement): number {
 
 /** The median of the ratios of neighbours, which a machine's slow minute touches less than a ratio of medians. */
 export function pairwiseRatio(series: Series, base: Series): number {
-  return median(series.rounds.map((round, index) => rate(round) / rate(base.rounds[index]!)));
+  return pairwise(series, base, rate);
+}
+
+function pairwise(series: Series, base: Series, value: (round: Measurement) => number): number {
+  return median(series.rounds.map((round, index) => value(round) / value(base.rounds[index]!)));
 }
 
 /** What one series costs beside another one, round by round. */
 export function comparison(series: Series, other: Series): string {
-  const of = (value: (round: Measurement) => number) => {
-    const ratio = median(series.rounds.map((round, index) => value(round) / value(other.rounds[index]!)));
-    return ratio.toFixed(3);
-  };
+  const of = (value: (round: Measurement) => number) => pairwise(series, other, value).toFixed(3);
   return `${series.client} against the other checkout's: ${of(rate)} of its tasks/s, ${of(({ cpuUs }) => cpuUs)} of its CPU`;
 }
 

@@ -293,11 +293,7 @@ export class Delivery implements InheritedSink {
     const { clock, events } = this.#shared;
     const { entry } = shipment;
     this.#acknowledgedAt = clock.now();
-    if (shipment.isClosed) {
-      // It was left in the journal, or given up, while the worker stopped: that was its door.
-      shipment.kept?.settle();
-      return;
-    }
+    if (this.#hasLeft(shipment)) return;
     if (entry.hasUnclearExtension) void this.#verify(shipment);
     else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
     if (!events.taskUpdated.isHeard) return;
@@ -567,12 +563,14 @@ export class Delivery implements InheritedSink {
     events.taskUndeliverable.emit({ ...entry.ids, attempts, result, error: lastError ?? new Error(why) });
   }
 
+  /** It was left in the journal, or given up, while the worker stopped: that was its door, and now it is not needed there. */
+  #hasLeft(shipment: Shipment): boolean {
+    if (shipment.isClosed) shipment.kept?.settle();
+    return shipment.isClosed;
+  }
+
   #moot(shipment: Shipment, reason: string): void {
-    if (shipment.isClosed) {
-      // It was left in the journal, or given up, while the worker stopped: that was its door.
-      shipment.kept?.settle();
-      return;
-    }
+    if (this.#hasLeft(shipment)) return;
     const { log, events } = this.#shared;
     const { ids } = shipment.entry;
     log.warn({ ...ids, reason }, "the server has no use for the result: the task has ended, moved on or is gone");

@@ -83,7 +83,7 @@ describe.concurrent("what is left of results that are given up", () => {
         closeSync(log);
       });
       const world = await startProcessWorld(run, {
-        taskDef: { responseTimeoutSeconds: 20 },
+        taskDef: { responseTimeoutSeconds: 10 },
         mayTimeOut: "the worker that had them stopped while the server stored nothing",
       });
       const gateway = await startGateway(world.conductor.serverUrl);
@@ -106,7 +106,7 @@ describe.concurrent("what is left of results that are given up", () => {
       ];
       const executed = () => first.events.filter(({ name }) => name === "taskExecuted").length;
       await waitFor(() => executed() > RESULTS, {
-        boundMs: 30_000,
+        boundMs: 10_000,
         what: () => `${executed()} of ${RESULTS + 1} to end`,
       });
       first.signal("SIGTERM");
@@ -117,7 +117,7 @@ describe.concurrent("what is left of results that are given up", () => {
       await world.startWorker(...misbehaving({ serverUrl, name: "second", concurrency: 20 }));
       run.injected();
       await run.worksAgain(world);
-      await world.done(ids, 60_000);
+      await world.done(ids, 30_000);
 
       const buffer = Buffer.alloc(1024 * 1024);
       const inPipe = linesOf(buffer.toString("utf8", 0, readSync(log, buffer)));

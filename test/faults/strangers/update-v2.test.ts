@@ -14,7 +14,7 @@ describe.concurrent("a stranger refuses update-v2 alone", () => {
         group,
         name: "a gateway has no route for update-v2",
         variant: stranger.name,
-        boundMs: 10_000,
+        boundMs: 5_000,
         guard: "what update-v2 does not take goes by POST /tasks",
       },
       async (run) => {

@@ -141,6 +141,7 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
       // It was handed out anew: what comes now is about that.
       verdictsDue = 0;
       askedBy = undefined;
+      reportedBy = undefined;
     } else if (name === "taskHandedBack") doors.push(`handed back (${String(fields.reason)})`);
     else if (name === "taskMoot") {
       // Its process died before it could write down that the result had arrived, and another one found that.
