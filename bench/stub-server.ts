@@ -40,8 +40,12 @@ const MAX_POLL_TIMEOUT_MS = 5_000;
 const TASK_ID_PREFIX = "5f9c2a4e-6b1d-4c3a-9e70-";
 const WORKFLOW_ID_PREFIX = "c81e728d-9d4c-4f63-8f06-";
 
-/** A task as a real poll answers it, in three parts: between them go the workflow's id and the task's. */
-function taskParts(taskType: string): readonly [string, string, string] {
+/** What goes between the parts of a task: its times of the hand-out, numbers, and its ids. */
+const TIME = "\u0001";
+const ID = "\u0002";
+
+/** A task as a real poll answers it, in parts: between them go two times, the workflow's id and the task's. */
+function taskParts(taskType: string): readonly string[] {
   const nowMs = Date.now();
   const definition = {
     createTime: nowMs,
@@ -74,17 +78,17 @@ function taskParts(taskType: string): readonly [string, string, string] {
     pollCount: 1,
     taskDefName: taskType,
     scheduledTime: nowMs,
-    startTime: nowMs,
+    startTime: TIME,
     endTime: 0,
-    updateTime: nowMs,
+    updateTime: TIME,
     startDelayInSeconds: 0,
     retried: false,
     executed: false,
     callbackFromWorker: true,
     responseTimeoutSeconds: 3600,
-    workflowInstanceId: "\u0001",
+    workflowInstanceId: ID,
     workflowType: "noop_workflow",
-    taskId: "\u0001",
+    taskId: ID,
     callbackAfterSeconds: 0,
     outputData: {},
     workflowTask: {
@@ -107,8 +111,7 @@ function taskParts(taskType: string): readonly [string, string, string] {
     loopOverTask: false,
     executionMetadata: {},
   });
-  const parts = json.split("\\u0001");
-  return [parts[0] ?? "", parts[1] ?? "", parts[2] ?? ""];
+  return json.split(/"\\u0001"|\\u0002/);
 }
 
 let requests = 0;
@@ -117,7 +120,7 @@ let connections = 0;
 /** A load of tasks of one type, and how far it is. */
 class Load {
   readonly taskType: string;
-  readonly #parts: readonly [string, string, string];
+  readonly #parts: readonly string[];
   readonly #number: string;
   readonly #total: number;
   readonly #requestsBefore = requests;
@@ -160,8 +163,9 @@ class Load {
 
   json(index: number): string {
     const group = this.#number + index.toString(16).padStart(8, "0");
-    const [head, middle, tail] = this.#parts;
-    return `${head}${WORKFLOW_ID_PREFIX}${group}${middle}${TASK_ID_PREFIX}${group}${tail}`;
+    const [head, betweenTimes, toWorkflow, toTask, tail] = this.#parts;
+    const now = Date.now();
+    return `${head}${now}${betweenTimes}${now}${toWorkflow}${WORKFLOW_ID_PREFIX}${group}${toTask}${TASK_ID_PREFIX}${group}${tail}`;
   }
 
   wasHandedOut(index: number): boolean {

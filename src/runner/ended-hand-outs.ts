@@ -13,13 +13,17 @@ export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
  * Hand-outs that are over: reported, given back, or given up. A cache on the way may repeat a poll's answer, and a lost
  * one may come late; then the task must not run again.
  *
- * Two maps, of which the older is dropped when the younger is full or old, so that none needs a timer or an order.
+ * Every task comes and goes through here, and what is asked for is hardly ever here. So they are only written down, in two
+ * generations, of which the older is dropped when the younger is full or old: none needs a timer, or an order. And the
+ * index of a generation is made by the look that needs it.
  */
 export class EndedHandOuts {
   readonly #clock: Pick<Clock, "now">;
-  #young = new Map<string, EndedHandOut>();
-  #old = new Map<string, EndedHandOut>();
+  #young = new Generation();
+  #old = new Generation();
   #turnedAt: number;
+  /** The latest that any had: what the server has touched after that has not ended yet. */
+  #latestUpdateTime = 0;
 
   constructor(clock: Pick<Clock, "now">) {
     this.#clock = clock;
@@ -28,17 +32,18 @@ export class EndedHandOuts {
 
   add({ taskId, pollCount, updateTime }: EndedHandOut): void {
     const now = this.#clock.now();
-    if (this.#young.size >= MIN_REMEMBERED || now - this.#turnedAt >= REMEMBERED_MS) {
+    if (this.#young.handOuts.length >= MIN_REMEMBERED || now - this.#turnedAt >= REMEMBERED_MS) {
       this.#old = this.#young;
-      this.#young = new Map();
+      this.#young = new Generation();
       this.#turnedAt = now;
     }
-    this.#young.set(taskId, { taskId, pollCount, updateTime });
+    this.#young.handOuts.push({ taskId, pollCount, updateTime });
+    if (updateTime > this.#latestUpdateTime) this.#latestUpdateTime = updateTime;
   }
 
   /** The last ones, at most `max`, for the process that comes next. */
   latest(max: number): EndedHandOut[] {
-    const all = [...this.#old.values(), ...this.#young.values()];
+    const all = [...this.#old.handOuts, ...this.#young.handOuts];
     return all.slice(Math.max(0, all.length - max));
   }
 
@@ -52,12 +57,28 @@ export class EndedHandOuts {
    * not count or begins anew, a later `updateTime`. A server that says neither is believed.
    */
   isRepeated({ taskId, pollCount, updateTime }: EndedHandOut): boolean {
+    if (pollCount <= 0 || updateTime > this.#latestUpdateTime) return false;
     const ended = this.#find(taskId);
-    if (ended === undefined || pollCount <= 0) return false;
-    return pollCount <= ended.pollCount && updateTime <= ended.updateTime;
+    return ended !== undefined && pollCount <= ended.pollCount && updateTime <= ended.updateTime;
   }
 
   #find(taskId: string): EndedHandOut | undefined {
-    return this.#young.get(taskId) ?? this.#old.get(taskId);
+    return this.#young.find(taskId) ?? this.#old.find(taskId);
+  }
+}
+
+/** Hand-outs that ended at about the same time. */
+class Generation {
+  readonly handOuts: EndedHandOut[] = [];
+  readonly #index = new Map<string, EndedHandOut>();
+  #indexed = 0;
+
+  /** The last one of the task. */
+  find(taskId: string): EndedHandOut | undefined {
+    for (; this.#indexed < this.handOuts.length; this.#indexed += 1) {
+      const handOut = this.handOuts[this.#indexed];
+      if (handOut !== undefined) this.#index.set(handOut.taskId, handOut);
+    }
+    return this.#index.get(taskId);
   }
 }

@@ -122,7 +122,6 @@ export class Delivery implements InheritedSink {
    */
   async deliver(entry: InFlightTask, parcel: Parcel, chain: boolean): Promise<ReceivedTask | null> {
     entry.state = "delivering";
-    entry.shed();
     const shipment = this.#shipmentOf(entry, parcel, false);
     try {
       if (this.#journal !== undefined) {
@@ -440,6 +439,7 @@ export class Delivery implements InheritedSink {
       return;
     }
     shipment.entry.state = "waiting";
+    shipment.entry.shed();
     this.#hooks.onWaiting(shipment.entry);
     this.#outbox.add(shipment);
   }

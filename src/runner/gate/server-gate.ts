@@ -167,7 +167,8 @@ export class ServerGate {
     if (isHealed) this.#troubles.delete(errand);
     const isOpened = !this.#all.isOpen && this.#all.isOpenedBy(startedAt);
     if (isOpened) this.#openFor(errand);
-    if (this.#all.isOpen) this.#fresh.clear();
+    // Clearing an empty set costs a new store, and here everything succeeds.
+    if (this.#all.isOpen && this.#fresh.size > 0) this.#fresh.clear();
     if (isOpened || isHealed) this.#announce();
   }
 
