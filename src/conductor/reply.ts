@@ -14,7 +14,7 @@ export type Reply<T> = (
   | {
       readonly kind: "answered";
       readonly value: T;
-      /** How long the body was, in bytes, where one body holds all of it. */
+      /** How long the body was, in bytes, where something was read and one body holds all of it. */
       readonly bytes?: number;
     }
   | { readonly kind: "refused" | "notSent" | "maybeApplied"; readonly error: ConductorError }
@@ -46,7 +46,7 @@ function replyOf<T>(request: HttpRequest, exchange: Exchange, check: Check<T>): 
   }
   if (exchange.status >= 300) return { kind: "refused", error: refusal(request, exchange) };
   const value = check(exchange);
-  if (value !== undefined) return { kind: "answered", value, bytes: Buffer.byteLength(exchange.body) };
+  if (value !== undefined) return { kind: "answered", value };
   return { kind: "maybeApplied", error: malformed(request, exchange) };
 }
 

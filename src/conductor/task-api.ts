@@ -74,6 +74,12 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
   });
   const send = async <T>(request: HttpRequest, check: Check<T>): Promise<Reply<T>> =>
     toReply(request, await transport.request(request), check);
+  const read = async <T>(request: HttpRequest, check: Check<T>): Promise<Reply<T>> => {
+    const exchange = await transport.request(request);
+    const reply = toReply(request, exchange, check);
+    if (reply.kind !== "answered" || exchange.kind !== "answered") return reply;
+    return { ...reply, bytes: Buffer.byteLength(exchange.body) };
+  };
 
   return {
     async pollBatch(poll) {
@@ -81,7 +87,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const path = pollPath(poll);
       if (path === undefined) return notSendable("GET", pathTemplate);
       const deadlineMs = poll.timeoutMs + requestTimeoutMs;
-      return send({ lane: "poll", method: "GET", path, pathTemplate, deadlineMs }, (answer) => {
+      return read({ lane: "poll", method: "GET", path, pathTemplate, deadlineMs }, (answer) => {
         // Servers before 3.21.20 say "none" with 204.
         if (answer.status === 204) return { handOuts: [], malformed: 0 };
         const body = parseJson(answer.body);
@@ -112,7 +118,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const id = encoded(taskId);
       if (id === undefined) return notSendable("GET", pathTemplate);
       const request = reads(`/tasks/${id}`, pathTemplate);
-      return send(
+      return read(
         maxBodyBytes === undefined ? request : { ...request, maxBodyBytes },
         (answer) => asHandOut(parseJson(answer.body))?.task,
       );
@@ -130,7 +136,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const pathTemplate = "/tasks/{taskId}/log";
       const id = encoded(taskId);
       if (id === undefined) return notSendable("GET", pathTemplate);
-      return send(reads(`/tasks/${id}/log`, pathTemplate), (answer) => {
+      return read(reads(`/tasks/${id}/log`, pathTemplate), (answer) => {
         if (answer.status === 204) return [];
         const body = parseJson(answer.body);
         return Array.isArray(body) ? (body as TaskLog[]) : undefined;
@@ -142,7 +148,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const queries = sizesQueries(taskTypes);
       if (queries === undefined) return notSendable("GET", pathTemplate);
       const parts = queries.map(({ query, names }) =>
-        send(reads(`/tasks/queue/sizes?${query}`, pathTemplate), (answer) => {
+        read(reads(`/tasks/queue/sizes?${query}`, pathTemplate), (answer) => {
           const body = parseJson(answer.body);
           if (!isObject(body)) return undefined;
           // A size that is left out is not 0: something else has answered.
@@ -162,7 +168,7 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       const type = encoded(taskType);
       if (type === undefined) return notSendable("GET", pathTemplate);
       const path = `/admin/task/${type}?start=${start}&count=${count}`;
-      return send({ ...reads(path, pathTemplate), maxBodyBytes }, (answer) => {
+      return read({ ...reads(path, pathTemplate), maxBodyBytes }, (answer) => {
         const body = parseJson(answer.body);
         if (!Array.isArray(body)) return undefined;
         const tasks = body.map((entry) => asHandOut(entry)?.task).filter((task) => task !== undefined);

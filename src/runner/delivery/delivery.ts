@@ -162,13 +162,13 @@ export class Delivery implements InheritedSink {
   }
 
   async #deliverNow(shipment: Shipment, chain: boolean): Promise<ReceivedTask | null> {
-    const { clock, gate } = this.#shared;
+    const { gate } = this.#shared;
     const permit = gate.admit("report");
     if ("waitMs" in permit) {
       this.#store(shipment);
       return null;
     }
-    const useV2 = chain && !permit.isProbe && this.#chaining.mayAsk(clock.now());
+    const useV2 = chain && !permit.isProbe && this.#chaining.mayAsk(permit.startedAt);
     let fate = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
     while (fate.kind === "askV1" || fate.kind === "rejected") {
       if (fate.kind === "rejected" && !this.#replaceByFailure(shipment, fate.why)) return null;
@@ -291,12 +291,12 @@ export class Delivery implements InheritedSink {
   #onAcknowledged(shipment: Shipment, parcel: Parcel, attemptedAt: number): void {
     const { clock, events } = this.#shared;
     const { entry } = shipment;
-    this.#acknowledgedAt = clock.now();
+    const now = clock.now();
+    this.#acknowledgedAt = now;
     if (this.#hasLeft(shipment)) return;
     if (entry.hasUnclearExtension) void this.#verify(shipment);
     else this.#close(shipment, shipment.isVerdict ? "undeliverable" : "reported");
     if (!events.taskUpdated.isHeard) return;
-    const now = clock.now();
     // Spelled out: spreading the ids costs a microsecond.
     events.taskUpdated.emit({
       taskType: entry.worker.taskDefName,

@@ -12,7 +12,7 @@ export const GUARDS_OF_BOUNDS: readonly Guard[] = [
     fault: 55,
     test: MEMORY,
     file: "runner/delivery/delivery.ts",
-    code: "    entry.shed();\n",
+    code: "    shipment.entry.shed();\n",
     broken: "",
   },
   {

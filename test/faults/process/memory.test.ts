@@ -8,7 +8,7 @@ import { startGateway } from "../../support/servers/gateway.js";
 import { waitFor } from "../../support/time/wait-for.js";
 
 const TASKS = 250;
-const HEAP_MB = 256;
+const HEAP_MB = 160;
 const ROWS = Array.from({ length: 8_000 }, (_, id) => ({
   id,
   name: `customer name ${id}`,

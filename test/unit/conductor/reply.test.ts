@@ -20,7 +20,7 @@ const errorOf = (exchange: Exchange, check?: () => string | undefined) => {
 
 describe("the reply of the server", () => {
   test.each([200, 201, 204, 299])("%i with a body that makes sense is an answer", (status) => {
-    expect(reply(answer(status))).toEqual({ kind: "answered", value: "checked", bytes: 0 });
+    expect(reply(answer(status))).toEqual({ kind: "answered", value: "checked" });
   });
 
   test("an answer that Conductor does not give may have been done, and is called by its kind and size only", () => {

@@ -8,7 +8,8 @@ function setUp(...answers: readonly Exchange[]) {
   const { transport, requests } = fakeTransport(...answers);
   return { api: createTaskApi(transport, 10_000), requests };
 }
-const answeredWith = (value: unknown) => ({ kind: "answered", value, bytes: expect.any(Number) as number });
+const answeredWith = (value: unknown) => ({ kind: "answered", value });
+const readWith = (value: unknown) => ({ ...answeredWith(value), bytes: expect.any(Number) as number });
 const poll = { taskType: "t", workerId: "w", count: 3, timeoutMs: 500 };
 
 describe("the task API", () => {
@@ -44,14 +45,12 @@ describe("the task API", () => {
     test("gives the tasks, and counts what is none", async () => {
       const task = makeTask();
       const { api } = setUp(json([task, null, {}, "x", { taskId: "a" }]));
-      expect(await api.pollBatch(poll)).toEqual(
-        answeredWith({ handOuts: [{ task, problem: undefined }], malformed: 4 }),
-      );
+      expect(await api.pollBatch(poll)).toEqual(readWith({ handOuts: [{ task, problem: undefined }], malformed: 4 }));
     });
 
     test.each([json([]), answer(204)])("none is none", async (exchange) => {
       const { api } = setUp(exchange);
-      expect(await api.pollBatch(poll)).toEqual(answeredWith({ handOuts: [], malformed: 0 }));
+      expect(await api.pollBatch(poll)).toEqual(readWith({ handOuts: [], malformed: 0 }));
     });
 
     test.each([html(200), json({}), json(null), answer(200), answer(200, "[{"), json("text")])(
@@ -118,7 +117,7 @@ describe("the task API", () => {
     test("a task, by its encoded id", async () => {
       const task = makeTask();
       const { api, requests } = setUp(json(task));
-      expect(await api.get("a/b c")).toEqual(answeredWith(task));
+      expect(await api.get("a/b c")).toEqual(readWith(task));
       expect(requests[0]).toMatchObject({
         method: "GET",
         path: "/tasks/a%2Fb%20c",
@@ -133,8 +132,8 @@ describe("the task API", () => {
 
     test("logs, and none", async () => {
       const lines = [{ log: "x", createdTime: 1 }];
-      expect(await setUp(json(lines)).api.logs("a")).toEqual(answeredWith(lines));
-      expect(await setUp(answer(204)).api.logs("a")).toEqual(answeredWith([]));
+      expect(await setUp(json(lines)).api.logs("a")).toEqual(readWith(lines));
+      expect(await setUp(answer(204)).api.logs("a")).toEqual(readWith([]));
       expect(await setUp(html(200)).api.logs("a")).toMatchObject({ kind: "maybeApplied" });
     });
 
@@ -174,7 +173,7 @@ describe("the task API", () => {
       const task = makeTask();
       const { api, requests } = setUp(json([task, null, { taskId: "a" }]));
       expect(await api.pending("a/b", { start: 20, count: 3, maxBodyBytes: 5_000 })).toEqual(
-        answeredWith({ tasks: [task], listed: 3 }),
+        readWith({ tasks: [task], listed: 3 }),
       );
       expect(requests).toMatchObject([
         {
