@@ -16,6 +16,7 @@ import { Journal } from "../runner/journal/journal.js";
 import type { DeadOwner } from "../runner/journal/keeper.js";
 import type { PollerIdentity } from "../runner/poller-identity.js";
 import type { Predecessor } from "../runner/recovery/held-task.js";
+import { MAX_TOLD_ENDED } from "../runner/ended-hand-outs.js";
 import { predecessorOf } from "../runner/recovery/predecessor.js";
 import { RunnerGroup } from "../runner/runner-group.js";
 import type { TaskHandlerStatus } from "../status.js";
@@ -31,9 +32,6 @@ import { registrationsOf, startTaskDefRegistrar, type TaskDefRegistrar } from ".
 const MAX_SLICE_MS = 30_000;
 /** How long closing idle connections may take, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-/** Of the hand-outs that an earlier start has ended, so many are known to the next. */
-const MAX_TOLD_ENDED = 10_000;
 
 /** Seams for tests; not part of the public surface. */
 export interface Internals {

@@ -5,9 +5,8 @@ import type { Task } from "../conductor/types.js";
 const MIN_REMEMBERED = 10_000;
 /** and for so long at least, if they are no more, in ms. */
 const REMEMBERED_MS = 300_000;
-
-/** So many are looked through one by one, before an index is asked. */
-const RECENT = 64;
+/** So many at most are told to the process that comes next. */
+export const MAX_TOLD_ENDED = 1_000;
 
 /** What is known of a hand-out that is over. */
 export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
@@ -16,15 +15,19 @@ export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
  * Hand-outs that are over: reported, given back, or given up. A cache on the way may repeat a poll's answer, and a lost
  * one may come late; then the task must not run again.
  *
- * Every task comes and goes through here, and what is asked for is hardly ever here. So they are only written down, in two
- * generations, of which the older is dropped when the younger is full or old: none needs a timer, or an order. An index
- * is made by the look that needs it, and few do: what the server has touched later than all of them is not among them.
+ * Two generations, of which the older is dropped when the younger is full or old, so that none needs a timer or an order.
+ * They keep numbers only: ids that live on for ten thousand tasks leave V8's young space with each of them, which slows
+ * down everything else.
  */
 export class EndedHandOuts {
   readonly #clock: Pick<Clock, "now">;
   #young = new EndedGeneration();
   #old = new EndedGeneration();
   #turnedAt: number;
+  /** The last ones by name, as a ring. */
+  readonly #told: EndedHandOut[] = [];
+  /** Where the next one goes, once the ring is full. */
+  #oldestTold = 0;
 
   constructor(clock: Pick<Clock, "now">) {
     this.#clock = clock;
@@ -33,23 +36,31 @@ export class EndedHandOuts {
 
   add({ taskId, pollCount, updateTime }: EndedHandOut): void {
     const now = this.#clock.now();
-    if (this.#young.handOuts.length >= MIN_REMEMBERED || now - this.#turnedAt >= REMEMBERED_MS) {
+    if (this.#young.size >= MIN_REMEMBERED || now - this.#turnedAt >= REMEMBERED_MS) {
+      const emptied = this.#old;
+      emptied.clear();
       this.#old = this.#young;
-      this.#young = new EndedGeneration();
+      this.#young = emptied;
       this.#turnedAt = now;
     }
-    this.#young.add({ taskId, pollCount, updateTime });
+    this.#young.set(taskId, pollCount, updateTime);
+    const told = { taskId, pollCount, updateTime };
+    if (this.#told.length < MAX_TOLD_ENDED) this.#told.push(told);
+    else {
+      this.#told[this.#oldestTold] = told;
+      this.#oldestTold = (this.#oldestTold + 1) % MAX_TOLD_ENDED;
+    }
   }
 
-  /** The last ones, at most `max`, for the process that comes next. */
+  /** The last ones, at most `max`, and {@link MAX_TOLD_ENDED}, for the process that comes next. */
   latest(max: number): EndedHandOut[] {
-    const all = [...this.#old.handOuts, ...this.#young.handOuts];
+    const all = [...this.#told.slice(this.#oldestTold), ...this.#told.slice(0, this.#oldestTold)];
     return all.slice(Math.max(0, all.length - max));
   }
 
   /** The server shows a task as it was handed out to us, and we have ended that, or could not report on it. */
   has({ taskId, pollCount }: Pick<EndedHandOut, "taskId" | "pollCount">): boolean {
-    return this.#find(taskId, 0)?.pollCount === pollCount;
+    return this.#find(taskId)?.pollCount === pollCount;
   }
 
   /**
@@ -58,46 +69,70 @@ export class EndedHandOuts {
    */
   isRepeated({ taskId, pollCount, updateTime }: EndedHandOut): boolean {
     if (pollCount <= 0) return false;
-    const ended = this.#find(taskId, updateTime);
-    return ended !== undefined && pollCount <= ended.pollCount;
+    const ended = this.#find(taskId);
+    return ended !== undefined && pollCount <= ended.pollCount && updateTime <= ended.updateTime;
   }
 
-  /** The last one of the task, if the server touched it at `since` or later. */
-  #find(taskId: string, since: number): EndedHandOut | undefined {
-    return this.#young.find(taskId, since) ?? this.#old.find(taskId, since);
+  #find(taskId: string): Omit<EndedHandOut, "taskId"> | undefined {
+    const print = fingerprint(taskId);
+    return this.#young.get(print) ?? this.#old.get(print);
   }
 }
 
-/** Hand-outs that ended at about the same time. */
+/** A power of 2, of which {@link MIN_REMEMBERED} leaves enough free to find a place soon. */
+const PLACES = 16_384;
+
+/** Hand-outs that ended at about the same time: a hash table of numbers, by the fingerprint of the task's id. */
 class EndedGeneration {
-  readonly handOuts: EndedHandOut[] = [];
-  readonly #index = new Map<string, EndedHandOut>();
-  #indexed = 0;
-  /** The latest `updateTime` of all but the recent ones. */
-  #latestBefore = -Infinity;
+  /** Two words for each place; the first is 0 where the place is free. */
+  readonly #prints = new Uint32Array(2 * PLACES);
+  /** `pollCount` and `updateTime` for each place. */
+  readonly #said = new Float64Array(2 * PLACES);
+  size = 0;
 
-  add(handOut: EndedHandOut): void {
-    this.handOuts.push(handOut);
-    const passed = this.handOuts[this.handOuts.length - 1 - RECENT];
-    if (passed !== undefined && passed.updateTime > this.#latestBefore) this.#latestBefore = passed.updateTime;
+  clear(): void {
+    this.#prints.fill(0);
+    this.size = 0;
   }
 
-  find(taskId: string, since: number): EndedHandOut | undefined {
-    const { handOuts } = this;
-    const recentFrom = Math.max(0, handOuts.length - RECENT);
-    for (let n = handOuts.length - 1; n >= recentFrom; n -= 1) {
-      const handOut = handOuts[n];
-      if (handOut !== undefined && handOut.updateTime >= since && handOut.taskId === taskId) return handOut;
-    }
-    return since > this.#latestBefore ? undefined : this.#findIndexed(taskId, since);
+  set(taskId: string, pollCount: number, updateTime: number): void {
+    const [high, low] = fingerprint(taskId);
+    const at = this.#placeOf(high, low);
+    if (this.#prints[at] === 0) this.size += 1;
+    this.#prints[at] = high;
+    this.#prints[at + 1] = low;
+    this.#said[at] = pollCount;
+    this.#said[at + 1] = updateTime;
   }
 
-  #findIndexed(taskId: string, since: number): EndedHandOut | undefined {
-    for (; this.#indexed < this.handOuts.length; this.#indexed += 1) {
-      const handOut = this.handOuts[this.#indexed];
-      if (handOut !== undefined) this.#index.set(handOut.taskId, handOut);
-    }
-    const handOut = this.#index.get(taskId);
-    return handOut !== undefined && handOut.updateTime >= since ? handOut : undefined;
+  get([high, low]: Fingerprint): Omit<EndedHandOut, "taskId"> | undefined {
+    const at = this.#placeOf(high, low);
+    if (this.#prints[at] === 0) return undefined;
+    return { pollCount: this.#said[at] ?? 0, updateTime: this.#said[at + 1] ?? 0 };
   }
+
+  /** Where it is, or the free place where it belongs. */
+  #placeOf(high: number, low: number): number {
+    const prints = this.#prints;
+    let at = (low & (PLACES - 1)) * 2;
+    while (prints[at] !== 0 && (prints[at] !== high || prints[at + 1] !== low)) at = (at + 2) & (2 * PLACES - 1);
+    return at;
+  }
+}
+
+type Fingerprint = readonly [high: number, low: number];
+
+/** 63 bits of a hash (cyrb53's mixing): that two of twenty thousand ids share one is not to be expected in any life. */
+function fingerprint(text: string): Fingerprint {
+  let high = 0xdeadbeef;
+  let low = 0x41c6ce57;
+  for (let n = 0; n < text.length; n += 1) {
+    const unit = text.charCodeAt(n);
+    high = Math.imul(high ^ unit, 2_654_435_761);
+    low = Math.imul(low ^ unit, 1_597_334_677);
+  }
+  high = Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
+  low = Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
+  // 0 stands for a free place.
+  return [(high | 1) >>> 0, low >>> 0];
 }
