@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { EndedHandOuts } from "../../../src/runner/ended-hand-outs.js";
+import { EndedHandOuts, MAX_TOLD_ENDED } from "../../../src/runner/ended-hand-outs.js";
 import { FakeClock } from "../../support/time/fake-clock.js";
 
 const handOut = (taskId: string, pollCount: number, updateTime = 1_000) => ({ taskId, pollCount, updateTime });
@@ -55,6 +55,29 @@ describe("the hand-outs that are over", () => {
     expect(handOuts.latest(2)).toEqual([handOut("b", 1), handOut("c", 1)]);
     expect(handOuts.latest(10)).toEqual([handOut("a", 1), handOut("b", 1), handOut("c", 1)]);
     expect(handOuts.latest(0)).toEqual([]);
+  });
+
+  test("are told by name as far back as their number allows, in their order", () => {
+    const { handOuts } = remembering();
+    const ended = MAX_TOLD_ENDED + 10;
+    for (let n = 0; n < ended; n += 1) handOuts.add(handOut(`t${n}`, 1));
+    const told = handOuts.latest(Infinity);
+    expect(told).toHaveLength(MAX_TOLD_ENDED);
+    expect([told[0], told.at(-1)]).toEqual([handOut("t10", 1), handOut(`t${ended - 1}`, 1)]);
+    expect(handOuts.latest(1)).toEqual([handOut(`t${ended - 1}`, 1)]);
+  });
+
+  test.each([
+    ["an id of any length and alphabet", handOut("任务-✓".repeat(300), 1)],
+    ["an empty id", handOut("", 1)],
+    ["a count that no integer holds", handOut("a", 2 ** 40)],
+    ["a time with a fraction", handOut("a", 1, 1_000.5)],
+  ])("are known by %s", (_what, ended) => {
+    const { handOuts } = remembering(ended);
+    expect(handOuts.isRepeated(ended)).toBe(true);
+    expect(handOuts.isRepeated({ ...ended, taskId: `${ended.taskId}b` })).toBe(false);
+    expect(handOuts.isRepeated({ ...ended, pollCount: ended.pollCount + 1 })).toBe(false);
+    expect(handOuts.isRepeated({ ...ended, updateTime: ended.updateTime + 0.25 })).toBe(false);
   });
 
   test("are ten thousand at least, and twenty at most, whatever passes", () => {
