@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { defineWorker, inProgress, TaskHandler, type WorkerEvents, type WorkerSpec } from "../../src/index.js";
 import { wordsFor } from "../support/contract/api.js";
 import { onEveryTarget } from "../support/contract/target.js";
-import { silentLogger } from "../support/log/loggers.js";
+import { memoryLogger } from "../support/log/loggers.js";
 import { startTcpProxy, type TcpProxy } from "../support/network/tcp-proxy.js";
 import { waitFor } from "../support/time/wait-for.js";
 
@@ -21,15 +21,18 @@ onEveryTarget("a worker", (target) => {
   ): Promise<void> {
     const { origin, pathname } = new URL(target.baseUrl);
     const proxy = await startTcpProxy(origin);
+    const { log, lines } = memoryLogger();
     const handler = new TaskHandler({
       serverUrl: `${proxy.url}${pathname}`,
       requestTimeoutMs: 3_000,
-      logger: silentLogger,
+      logger: log,
       workers: [defineWorker({ taskDefName, longPollMs: 1_000, ...spec })],
     });
     try {
       await handler.start();
       await work(handler, proxy);
+    } catch (error) {
+      throw new Error(`what the worker logged: ${lines.slice(-30).join("; ")}`, { cause: error });
     } finally {
       await handler.stop({ drainTimeoutMs: 2_000 });
       await proxy.close();
@@ -97,13 +100,15 @@ onEveryTarget("a worker", (target) => {
     await withWorker(type, { execute }, async (_handler, proxy) => {
       const cuts = proxy.cutNextAnswer({ when: (head) => head.includes("update-v2") });
       await waitFor(() => cuts.heads.length > 0, { what: "an answer to be cut off" });
-      for (const id of ids) {
-        await waitFor(async () => (await workflow(id)).status === "COMPLETED", {
-          boundMs: 20_000,
-          everyMs: 50,
-          what: `${id} to complete`,
-        });
-      }
+      const isLeft = async (id: string) => (await workflow(id)).status !== "COMPLETED";
+      let left = ids;
+      const allAreDone = async () => {
+        const areLeft = await Promise.all(left.map(isLeft));
+        left = left.filter((_id, index) => areLeft[index]);
+        return left.length === 0;
+      };
+      const what = () => `${left.join(", ")} to complete; ran: ${[...runs.keys()].join(", ")}`;
+      await waitFor(allAreDone, { boundMs: 15_000, everyMs: 50, what });
     });
     expect([...runs.values()]).toEqual(Array<number>(12).fill(1));
   });
