@@ -89,7 +89,7 @@ export class RunnerGroup {
     this.#upkeep = new Upkeep(shared, repeatLog, requestTimeoutMs, options.cancellationCheckMs);
     this.#executor = new Executor(shared, this.#upkeep);
     this.#handBack = new HandBack(shared, times, this.#onChange, this.#onRefusedHandBack);
-    this.#ended = new EndedHandOuts(clock);
+    this.#ended = new EndedHandOuts();
     this.#reclaim = new Reclaim(shared, repeatLog, this.#ended, this.#onChange);
     const maxHeldPolls = options.maxHeldPolls ?? DEFAULT_MAX_HELD_POLLS;
     this.#coordinator = new PollCoordinator({ clock, api, gate: this.#gate, log, maxHeldPolls });
