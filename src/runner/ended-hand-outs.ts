@@ -18,9 +18,8 @@ export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
  * a lost one may come late; then the task must not run again.
  *
  * Every task comes and goes through here, and what is asked for is hardly ever here. So they are only written down, and a
- * look goes back no further than to what the server had touched before: most end at once. They are bytes and numbers, for
- * ids and objects that live on for ten thousand tasks would all leave V8's young space: a heap that grows with each task
- * is always being marked, and everything is slower.
+ * look goes back no further than to what the server had touched before: most end at once. They are bytes and numbers, so
+ * that no id and no object lives on for ten thousand tasks.
  */
 export class EndedHandOuts {
   /** A ring, as are the others: the id at each place, in UTF-16, which can say any string. */
