@@ -39,7 +39,7 @@ export class EndedHandOuts {
 
   add({ taskId, pollCount, updateTime }: EndedHandOut): void {
     const at = this.#next;
-    this.#next = at + 1 === REMEMBERED ? 0 : at + 1;
+    this.#next = (at + 1) % REMEMBERED;
     if (this.#size < REMEMBERED) this.#size += 1;
     if (this.#longIds.size > 0) this.#longIds.delete(at);
     if (taskId.length > ID_LENGTH) this.#longIds.set(at, taskId);
@@ -77,7 +77,7 @@ export class EndedHandOuts {
    * not count or begins anew, a later `updateTime`. A server that says neither is believed.
    */
   isRepeated({ taskId, pollCount, updateTime }: EndedHandOut): boolean {
-    if (pollCount <= 0 || updateTime > this.#lastTouchedAt) return false;
+    if (pollCount <= 0) return false;
     const at = this.#find(taskId, updateTime);
     if (at === undefined) return false;
     return pollCount <= (this.#pollCounts[at] ?? 0) && updateTime <= (this.#updateTimes[at] ?? 0);
@@ -85,10 +85,11 @@ export class EndedHandOuts {
 
   /** Where the last one of the task is, if anything since then was touched by the server at `since` or later. */
   #find(taskId: string, since: number): number | undefined {
+    if (since > this.#lastTouchedAt) return undefined;
     const print = printOf(taskId);
     let at = this.#next;
     for (let left = this.#size; left > 0; left -= 1) {
-      at = at === 0 ? REMEMBERED - 1 : at - 1;
+      at = (at - 1 + REMEMBERED) % REMEMBERED;
       if ((this.#touchedUntil[at] ?? 0) < since) return undefined;
       if (this.#prints[at] === print && this.#idAt(at) === taskId) return at;
     }

@@ -6,7 +6,7 @@ const handOut = (taskId: string, pollCount: number, updateTime = 1_000) => ({ ta
 function remembering(...ended: readonly ReturnType<typeof handOut>[]) {
   const handOuts = new EndedHandOuts();
   for (const each of ended) handOuts.add(each);
-  return { handOuts };
+  return handOuts;
 }
 
 describe("the hand-outs that are over", () => {
@@ -18,22 +18,22 @@ describe("the hand-outs that are over", () => {
     ["anew by a server that has begun to count again", handOut("a", 1, 2_000), false],
     ["another task", handOut("b", 2), false],
   ])("%s", (_what, next, isRepeated) => {
-    expect(remembering(handOut("a", 2)).handOuts.isRepeated(next)).toBe(isRepeated);
+    expect(remembering(handOut("a", 2)).isRepeated(next)).toBe(isRepeated);
   });
 
   test("of a server that tells neither count nor time are believed", () => {
-    expect(remembering(handOut("a", 0, 0)).handOuts.isRepeated(handOut("a", 0, 0))).toBe(false);
+    expect(remembering(handOut("a", 0, 0)).isRepeated(handOut("a", 0, 0))).toBe(false);
   });
 
   test("are known by the count alone where the server shows what became of them", () => {
-    const { handOuts } = remembering(handOut("a", 2));
+    const handOuts = remembering(handOut("a", 2));
     expect(handOuts.has({ taskId: "a", pollCount: 2 })).toBe(true);
     expect(handOuts.has({ taskId: "a", pollCount: 3 })).toBe(false);
     expect(handOuts.has({ taskId: "b", pollCount: 2 })).toBe(false);
   });
 
   test("are known also where others end between them whose times are no order", () => {
-    const { handOuts } = remembering(handOut("a", 1, 5_000), handOut("b", 1, 1_000), handOut("c", 1, 9_000));
+    const handOuts = remembering(handOut("a", 1, 5_000), handOut("b", 1, 1_000), handOut("c", 1, 9_000));
     expect(handOuts.isRepeated(handOut("a", 1, 5_000))).toBe(true);
     expect(handOuts.isRepeated(handOut("b", 1, 1_000))).toBe(true);
     expect(handOuts.isRepeated(handOut("b", 1, 9_000))).toBe(false);
@@ -41,21 +41,21 @@ describe("the hand-outs that are over", () => {
   });
 
   test("are known by the last one of each task", () => {
-    const { handOuts } = remembering(handOut("a", 1, 1_000), handOut("b", 1, 1_000), handOut("a", 2, 2_000));
+    const handOuts = remembering(handOut("a", 1, 1_000), handOut("b", 1, 1_000), handOut("a", 2, 2_000));
     expect(handOuts.has({ taskId: "a", pollCount: 1 })).toBe(false);
     expect(handOuts.has({ taskId: "a", pollCount: 2 })).toBe(true);
     expect(handOuts.isRepeated(handOut("a", 2, 2_000))).toBe(true);
   });
 
   test("are told to the next process, the last ones first to be kept", () => {
-    const { handOuts } = remembering(handOut("a", 1), handOut("b", 1), handOut("c", 1));
+    const handOuts = remembering(handOut("a", 1), handOut("b", 1), handOut("c", 1));
     expect(handOuts.latest(2)).toEqual([handOut("b", 1), handOut("c", 1)]);
     expect(handOuts.latest(10)).toEqual([handOut("a", 1), handOut("b", 1), handOut("c", 1)]);
     expect(handOuts.latest(0)).toEqual([]);
   });
 
   test("are told by name as far back as their number allows, in their order", () => {
-    const { handOuts } = remembering();
+    const handOuts = remembering();
     const ended = MAX_TOLD_ENDED + 10;
     for (let n = 0; n < ended; n += 1) handOuts.add(handOut(`t${n}`, 1));
     const told = handOuts.latest(Infinity);
@@ -73,7 +73,7 @@ describe("the hand-outs that are over", () => {
     ["a count that no integer holds", handOut("a", 2 ** 40)],
     ["a time with a fraction", handOut("a", 1, 1_000.5)],
   ])("are known by %s", (_what, ended) => {
-    const { handOuts } = remembering(ended);
+    const handOuts = remembering(ended);
     expect(handOuts.isRepeated(ended)).toBe(true);
     expect(handOuts.isRepeated({ ...ended, taskId: `${ended.taskId}b` })).toBe(false);
     expect(handOuts.isRepeated({ ...ended, pollCount: ended.pollCount + 1 })).toBe(false);
@@ -81,11 +81,15 @@ describe("the hand-outs that are over", () => {
   });
 
   test("are the last ten thousand, however long their ids", () => {
-    const { handOuts } = remembering();
+    const handOuts = remembering();
     const idOf = (n: number) => `t${n}`.padEnd(n % 3 === 0 ? 100 : 0, "-");
     for (let n = 0; n < 25_000; n += 1) handOuts.add(handOut(idOf(n), 1));
-    const known = (n: number) => handOuts.has({ taskId: idOf(n), pollCount: 1 });
-    expect([14_997, 14_998, 14_999].map(known)).toEqual([false, false, false]);
-    expect([15_000, 15_001, 15_002, 20_000, 24_998, 24_999].every(known)).toBe(true);
+    const known = (from: number, to: number) => {
+      let count = 0;
+      for (let n = from; n < to; n += 1) if (handOuts.has({ taskId: idOf(n), pollCount: 1 })) count += 1;
+      return count;
+    };
+    expect(known(15_000, 25_000)).toBe(10_000);
+    expect(known(0, 15_000)).toBe(0);
   });
 });
