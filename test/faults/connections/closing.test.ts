@@ -27,10 +27,13 @@ describe.concurrent("connections that end, or hardly go on", () => {
         ).toBe(true);
         await world.settled();
         const one = world.proxy.closeAtReuse({ times: 3, how });
-        run.injected();
-        await run.worksAgain(world);
+        // A pool asks its clients in turn, connected or not: a task may go by on new connections alone.
+        for (let tasks = 0; one.heads.length === 0 && tasks < 10; tasks++) {
+          run.injected();
+          await run.worksAgain(world);
+        }
         one.cancel();
-        expect(one.heads.length).toBeGreaterThanOrEqual(1);
+        expect(one.heads.length, "requests that met a connection just closed").toBeGreaterThanOrEqual(1);
         return "Polls and updates were written to connections that were gone by then. Each went again on another one; no task ran twice.";
       },
     );
