@@ -4,9 +4,18 @@ import type { Task } from "../conductor/types.js";
 const REMEMBERED = 10_000;
 /** So many of them at most are told to the process that comes next. */
 export const MAX_TOLD_ENDED = 1_000;
-/** A longer id is kept as a string. Conductor's have 36 characters. */
-const ID_LENGTH = 64;
-const ID_BYTES = 2 * ID_LENGTH;
+/** An id of this length in Latin characters, as Conductor's are, has its place with the rest; another is kept beside it. */
+const ID_LENGTH = 36;
+const LAST_LATIN = 0xff;
+/** Of one hand-out, side by side: three numbers of eight bytes, the id's print, the id. */
+const HAND_OUT_BYTES = 64;
+const FLOATS = HAND_OUT_BYTES / Float64Array.BYTES_PER_ELEMENT;
+const POLL_COUNT = 0;
+const UPDATE_TIME = 1;
+const TOUCHED_UNTIL = 2;
+const INTS = HAND_OUT_BYTES / Int32Array.BYTES_PER_ELEMENT;
+const PRINT = 6;
+const ID = 28;
 /** So many characters at the end of an id tell nearly all ids apart. */
 const PRINT_LENGTH = 8;
 
@@ -22,34 +31,41 @@ export type EndedHandOut = Pick<Task, "taskId" | "pollCount" | "updateTime">;
  * that no id and no object lives on for ten thousand tasks.
  */
 export class EndedHandOuts {
-  /** A ring, as are the others: the id at each place, in UTF-16, which can say any string. */
-  readonly #ids = Buffer.alloc(REMEMBERED * ID_BYTES);
-  readonly #idLengths = new Uint8Array(REMEMBERED);
-  /** The ids that are too long for their place. */
-  readonly #longIds = new Map<number, string>();
-  readonly #prints = new Int32Array(REMEMBERED);
-  readonly #pollCounts = new Float64Array(REMEMBERED);
-  readonly #updateTimes = new Float64Array(REMEMBERED);
-  /** The latest `updateTime` of each one and all before it: it never falls. */
-  readonly #touchedUntil = new Float64Array(REMEMBERED);
-  #lastTouchedAt = -Infinity;
+  /** A ring of hand-outs, as bytes and as numbers. */
+  readonly #ring = new ArrayBuffer(REMEMBERED * HAND_OUT_BYTES);
+  readonly #bytes = Buffer.from(this.#ring);
+  readonly #floats = new Float64Array(this.#ring);
+  readonly #ints = new Int32Array(this.#ring);
+  /** By place, the ids that are not in the ring. */
+  readonly #otherIds = new Map<number, string>();
+  /** The latest `updateTime` of all so far: of each one it is kept as `TOUCHED_UNTIL`, which never falls. */
+  #touchedUntil = -Infinity;
   /** Where the next one goes. */
   #next = 0;
   #size = 0;
 
   add({ taskId, pollCount, updateTime }: EndedHandOut): void {
     const at = this.#next;
-    this.#next = (at + 1) % REMEMBERED;
+    this.#next = at === REMEMBERED - 1 ? 0 : at + 1;
     if (this.#size < REMEMBERED) this.#size += 1;
-    if (this.#longIds.size > 0) this.#longIds.delete(at);
-    if (taskId.length > ID_LENGTH) this.#longIds.set(at, taskId);
-    else this.#ids.write(taskId, at * ID_BYTES, "utf16le");
-    this.#idLengths[at] = Math.min(taskId.length, ID_LENGTH);
-    this.#prints[at] = printOf(taskId);
-    this.#pollCounts[at] = pollCount;
-    this.#updateTimes[at] = updateTime;
-    if (updateTime > this.#lastTouchedAt) this.#lastTouchedAt = updateTime;
-    this.#touchedUntil[at] = this.#lastTouchedAt;
+    if (updateTime > this.#touchedUntil) this.#touchedUntil = updateTime;
+    this.#floats[at * FLOATS + POLL_COUNT] = pollCount;
+    this.#floats[at * FLOATS + UPDATE_TIME] = updateTime;
+    this.#floats[at * FLOATS + TOUCHED_UNTIL] = this.#touchedUntil;
+    this.#ints[at * INTS + PRINT] = printOf(taskId);
+    if (this.#otherIds.size > 0) this.#otherIds.delete(at);
+    if (!this.#write(taskId, at * HAND_OUT_BYTES + ID)) this.#otherIds.set(at, taskId);
+  }
+
+  /** False: it has no place in the ring. */
+  #write(taskId: string, from: number): boolean {
+    if (taskId.length !== ID_LENGTH) return false;
+    for (let n = 0; n < ID_LENGTH; n += 1) {
+      const code = taskId.charCodeAt(n);
+      if (code > LAST_LATIN) return false;
+      this.#bytes[from + n] = code;
+    }
+    return true;
   }
 
   /** The last ones in their order, at most `max` and {@link MAX_TOLD_ENDED}, for the process that comes next. */
@@ -59,8 +75,8 @@ export class EndedHandOuts {
       const at = (this.#next - back + REMEMBERED) % REMEMBERED;
       handOuts.push({
         taskId: this.#idAt(at),
-        pollCount: this.#pollCounts[at] ?? 0,
-        updateTime: this.#updateTimes[at] ?? 0,
+        pollCount: this.#floatOf(at, POLL_COUNT),
+        updateTime: this.#floatOf(at, UPDATE_TIME),
       });
     }
     return handOuts;
@@ -69,7 +85,7 @@ export class EndedHandOuts {
   /** The server shows a task as it was handed out to us, and we have ended that, or could not report on it. */
   has({ taskId, pollCount }: Pick<EndedHandOut, "taskId" | "pollCount">): boolean {
     const at = this.#find(taskId, -Infinity);
-    return at !== undefined && this.#pollCounts[at] === pollCount;
+    return at !== undefined && this.#floatOf(at, POLL_COUNT) === pollCount;
   }
 
   /**
@@ -80,26 +96,30 @@ export class EndedHandOuts {
     if (pollCount <= 0) return false;
     const at = this.#find(taskId, updateTime);
     if (at === undefined) return false;
-    return pollCount <= (this.#pollCounts[at] ?? 0) && updateTime <= (this.#updateTimes[at] ?? 0);
+    return pollCount <= this.#floatOf(at, POLL_COUNT) && updateTime <= this.#floatOf(at, UPDATE_TIME);
   }
 
   /** Where the last one of the task is, if anything since then was touched by the server at `since` or later. */
   #find(taskId: string, since: number): number | undefined {
-    if (since > this.#lastTouchedAt) return undefined;
+    if (since > this.#touchedUntil) return undefined;
     const print = printOf(taskId);
     let at = this.#next;
     for (let left = this.#size; left > 0; left -= 1) {
       // Not by a remainder: a look through all takes longer with it, by a third at least.
       at = at === 0 ? REMEMBERED - 1 : at - 1;
-      if ((this.#touchedUntil[at] ?? 0) < since) return undefined;
-      if (this.#prints[at] === print && this.#idAt(at) === taskId) return at;
+      if (this.#floatOf(at, TOUCHED_UNTIL) < since) return undefined;
+      if (this.#ints[at * INTS + PRINT] === print && this.#idAt(at) === taskId) return at;
     }
     return undefined;
   }
 
+  #floatOf(at: number, field: number): number {
+    return this.#floats[at * FLOATS + field] ?? 0;
+  }
+
   #idAt(at: number): string {
-    const from = at * ID_BYTES;
-    return this.#longIds.get(at) ?? this.#ids.toString("utf16le", from, from + 2 * (this.#idLengths[at] ?? 0));
+    const from = at * HAND_OUT_BYTES + ID;
+    return this.#otherIds.get(at) ?? this.#bytes.toString("latin1", from, from + ID_LENGTH);
   }
 }
 
