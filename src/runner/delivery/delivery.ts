@@ -39,6 +39,8 @@ const ASK_FROM_REFUSAL = 3;
 const SAY_AFTER_ALONE = 2;
 /** So many refused looks at a task that a dead process finished say that its result has to go without one. */
 const MAX_LOOKS_REFUSED = 5;
+/** What becomes of a result that may not go now: it is no refusal. */
+const NOT_TRIED: ResultFate = { kind: "retry", fault: "none" };
 /** In the log, for all tasks together. */
 const REPORTING = "reporting results";
 
@@ -128,11 +130,28 @@ export class Delivery implements InheritedSink {
         shipment.kept = this.#journal.keep(entry, parcel);
         if (shipment.kept.synced !== undefined) await shipment.kept.synced;
       }
-      return await this.#deliverNow(shipment, chain);
+      let fate = await this.#attemptNow(shipment, chain);
+      while (fate.kind === "askV1" || fate.kind === "rejected") {
+        if (fate.kind === "rejected" && !this.#replaceByFailure(shipment, fate.why)) return null;
+        fate = await this.#attemptNow(shipment, false);
+      }
+      if (fate.kind === "retry") {
+        this.#noteBeside(shipment, fate.fault);
+        this.#store(shipment);
+      }
+      return fate.kind === "acknowledged" ? (fate.next ?? null) : null;
     } catch (error) {
       this.#storeAfterBug(shipment, error);
       return null;
     }
+  }
+
+  /** An attempt at once, unless everybody waits for the server. */
+  #attemptNow(shipment: Shipment, chain: boolean): ResultFate | Promise<ResultFate> {
+    const permit = this.#shared.gate.admit("report");
+    if ("waitMs" in permit) return NOT_TRIED;
+    const useV2 = chain && !permit.isProbe && this.#chaining.mayAsk(permit.startedAt);
+    return this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
   }
 
   /** Whether to hand over more of what dead processes left. */
@@ -159,31 +178,6 @@ export class Delivery implements InheritedSink {
   #forget(shipment: Shipment): void {
     shipment.isClosed = true;
     if (this.#shipments.remove(shipment)) this.#outbox.counted(-shipment.parcel.body.length);
-  }
-
-  async #deliverNow(shipment: Shipment, chain: boolean): Promise<ReceivedTask | null> {
-    const { gate } = this.#shared;
-    const permit = gate.admit("report");
-    if ("waitMs" in permit) {
-      this.#store(shipment);
-      return null;
-    }
-    const useV2 = chain && !permit.isProbe && this.#chaining.mayAsk(permit.startedAt);
-    let fate = await this.#attempt(shipment, permit, useV2 ? "v2" : "v1");
-    while (fate.kind === "askV1" || fate.kind === "rejected") {
-      if (fate.kind === "rejected" && !this.#replaceByFailure(shipment, fate.why)) return null;
-      const again = gate.admit("report");
-      if ("waitMs" in again) {
-        this.#store(shipment);
-        return null;
-      }
-      fate = await this.#attempt(shipment, again, "v1");
-    }
-    if (fate.kind === "retry") {
-      this.#noteBeside(shipment, fate.fault);
-      this.#store(shipment);
-    }
-    return fate.kind === "acknowledged" ? (fate.next ?? null) : null;
   }
 
   /** A bug of ours must not cost a result. */
@@ -385,7 +379,7 @@ export class Delivery implements InheritedSink {
     if ("waitMs" in look) {
       permit.forget();
       shipment.notBefore = this.#shared.clock.now() + look.waitMs;
-      return { kind: "retry", fault: "none" };
+      return NOT_TRIED;
     }
     const check = await checkTask(this.#shared, shipment.entry, look);
     look.report(DONE);
@@ -400,7 +394,7 @@ export class Delivery implements InheritedSink {
     // Others were answered meanwhile: it is the look that is refused, and not the server that is away.
     if (check.meaning.subject === "open" && lastOkAt >= shipment.attemptedAt - BESIDE_MS) shipment.looksRefused += 1;
     this.#noteFailure(shipment, "none", check.meaning, check.error);
-    return { kind: "retry", fault: "none" };
+    return NOT_TRIED;
   }
 
   /** The server does not know the task. */

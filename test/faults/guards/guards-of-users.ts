@@ -181,8 +181,8 @@ export const GUARDS_OF_USERS: readonly Guard[] = [
     fault: 37,
     test: RESOURCES,
     file: "runner/delivery/delivery.ts",
-    code: "      this.#noteBeside(shipment, fate.fault);\n      this.#store(shipment);\n",
-    broken: `      this.#giveUp(shipment, "not delivered");\n`,
+    code: "        this.#noteBeside(shipment, fate.fault);\n        this.#store(shipment);\n",
+    broken: `        this.#giveUp(shipment, "not delivered");\n`,
   },
   {
     name: "A report that cannot be written does not hold up the end",

@@ -61,8 +61,8 @@ export const GUARDS: readonly Guard[] = [
     shape: "never arrived",
     test: HALF_OPEN,
     file: "runner/delivery/delivery.ts",
-    code: "      this.#noteBeside(shipment, fate.fault);\n      this.#store(shipment);\n",
-    broken: `      this.#giveUp(shipment, "not delivered");\n`,
+    code: "        this.#noteBeside(shipment, fate.fault);\n        this.#store(shipment);\n",
+    broken: `        this.#giveUp(shipment, "not delivered");\n`,
   },
   {
     name: "No request waits for what TCP retransmits",
