@@ -128,6 +128,8 @@ export class SlotWork {
     if (!this.#loop.hasBacklog())
       this.#parts.successors?.arrived(handOut.task.workflowInstanceId, this.#config.taskDefName, now);
     const entry = new InFlightTask(handOut.task, this.#config, now);
+    const before = this.#shared.table.get(handOut.task.taskId);
+    if (before !== undefined) this.#parts.handBack.cameAnew(before);
     this.#shared.table.enter(entry);
     return entry;
   }

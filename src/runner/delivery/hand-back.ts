@@ -89,6 +89,14 @@ export class HandBack {
     for (const wake of this.#sleepers) wake();
   }
 
+  /** The task has come anew: it went back, and whatever is still asked about that has no say any more. */
+  cameAnew(entry: InFlightTask): void {
+    const options = this.#underWay.get(entry);
+    if (options === undefined) return;
+    this.#done(entry, options);
+    this.#underWay.delete(entry);
+  }
+
   /** Resolves after the first attempt; further ones go on without the caller's slot. Never rejects. */
   send(entry: InFlightTask, options: HandBackOptions): Promise<void> {
     entry.state = "handingBack";
@@ -112,6 +120,11 @@ export class HandBack {
     const pending = pendingOf(entry, options, clock.now());
     for (let failures = 1; ; failures += 1) {
       const permit = await this.#permit(pending, failures > 1, onAttempted);
+      // It was settled by the next hand-out; sent now it would take that away.
+      if (!this.#underWay.has(entry)) {
+        permit?.forget();
+        return;
+      }
       if (permit === undefined) {
         this.#giveUp(entry, new Error("no answer from the server"));
         return;
@@ -121,7 +134,7 @@ export class HandBack {
       const meaning = reportReply(permit, reply);
       const state = stateOf(entry, reply, meaning);
       if (state === "done") {
-        this.#done(pending);
+        this.#done(entry, options);
         return;
       }
       if (reply.kind === "answered") {
@@ -159,7 +172,7 @@ export class HandBack {
     return reply;
   }
 
-  #done({ entry, options: { reason } }: Pending): void {
+  #done(entry: InFlightTask, { reason }: HandBackOptions): void {
     const { events, table } = this.#shared;
     // Given up meanwhile, for the worker has stopped: it has left by that door.
     if (!this.#underWay.has(entry)) return;
@@ -183,7 +196,7 @@ export class HandBack {
 
   async #permit(pending: Pending, hasFailed: boolean, onAttempted: () => void): Promise<Permit | undefined> {
     const { clock, gate } = this.#shared;
-    while (!this.#stopped && clock.now() < pending.giveUpAt) {
+    while (!this.#stopped && this.#underWay.has(pending.entry) && clock.now() < pending.giveUpAt) {
       const permit = gate.admit(pending.mustCheck ? "aside task" : "report", hasFailed);
       if (!("waitMs" in permit)) return permit;
       onAttempted();

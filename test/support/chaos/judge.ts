@@ -216,7 +216,8 @@ function audited({ plan, ledger, workflows, book, hits }: Remains, law: Law): Ac
     ledger,
     workflows: workflows.map((workflow) => ({
       ...workflow,
-      tasks: (workflow.tasks ?? []).filter(({ taskId }) => !law.isLostByStop(taskId)),
+      // Of one that the server has timed out the audit knows what to make.
+      tasks: (workflow.tasks ?? []).filter(({ taskId, status }) => status === "TIMED_OUT" || !law.isLostByStop(taskId)),
     })),
     events,
     mayTimeOut: "a lease may not come through",

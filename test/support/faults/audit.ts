@@ -128,7 +128,9 @@ function doorsOf(events: readonly SeenEvent[]): string[] {
   for (const event of events) {
     const { name, fields, worker } = event;
     if (name === "taskUndeliverable") {
-      instead("undeliverable");
+      // Without a result it is a hand-back that no function has asked for: of the next hand-out, which did not begin.
+      if (fields.hasResult === false) doors.push("undeliverable");
+      else instead("undeliverable");
       verdictsDue += 1;
     } else if (name === "taskUpdated") {
       // The failure that is reported in place of a result that was refused: the same hand-out, the same door.

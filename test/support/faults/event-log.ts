@@ -47,12 +47,13 @@ export function watchEvents(
   }
 }
 
-/** What survives a line of JSON; errors become their messages, results are left out. */
+/** What survives a line of JSON; errors become their messages, of results is told whether there is one. */
 function plain(event: object): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(event)) {
     try {
-      if (value instanceof Error) fields[key] = value.message;
+      if (key === "result") fields.hasResult = value !== undefined;
+      else if (value instanceof Error) fields[key] = value.message;
       else if (value === null || ["string", "number", "boolean", "undefined"].includes(typeof value))
         fields[key] = value;
     } catch {

@@ -261,6 +261,41 @@ describe("handing a task back", () => {
     expect(world.group.status.inFlight).toBe(0);
   });
 
+  test("a task that comes again while it is not known whether its hand-back arrived has gone back, and that is told", async () => {
+    const sent: string[] = [];
+    let polls = 0;
+    const world = createScriptedWorld([workerConfig("t", () => ({}))], () => ({
+      pollBatch: async () => {
+        polls += 1;
+        const pollCount = polls;
+        await world.sleep(100);
+        if (pollCount === 2) sent.push("handed out again");
+        return answered({ handOuts: pollCount <= 2 ? [handOut({ taskId: "a", pollCount })] : [], malformed: 0 });
+      },
+      get: async () => {
+        sent.push("get");
+        await world.sleep(1);
+        return unreachable();
+      },
+      update: async (_taskId, body) => {
+        sent.push(parse(body).status);
+        await world.sleep(1);
+        return sent.length === 1 ? lostAnswer() : answered<true>(true);
+      },
+    }));
+    const handedBack = record(world, "taskHandedBack");
+    world.group.start();
+    world.group.runners[0]!.pause();
+    await world.clock.advanceAsync(150);
+    expect(handedBack).toEqual([]);
+    world.group.runners[0]!.resume();
+    await world.clock.advanceAsync(5_000);
+    expect(handedBack).toHaveLength(1);
+    expect(sent.filter((one) => one === "IN_PROGRESS")).toHaveLength(1);
+    expect(sent.at(-1)).toBe("handed out again");
+    expect(world.group.status.inFlight).toBe(0);
+  });
+
   test("a hand-back is tried again after a 404 that is not Conductor's", async () => {
     let refusals = 0;
     const world = createScriptedWorld([workerConfig("t", () => inProgress({ callbackAfterSeconds: 60 }))], (model) => ({

@@ -155,6 +155,15 @@ describe("the judge of a play", () => {
     expect(kindsOf({ ...left, plan, book: asked })).toEqual([]);
   });
 
+  test("lets the server time out a hand-out that never arrived, after a stop has given up the one before it", () => {
+    const stops = [{ fromMs: 1, toMs: 3, drainTimeoutMs: 0 }];
+    const ledger = [handOut(), handOut(2)];
+    const book = [event(0, "taskStarted"), began(1), event(2, "taskUndeliverable")];
+    const lost = { workflows: workflows("TIMED_OUT", { taskType: "leased" }), results: [], book, stops, ledger };
+    expect(kindsOf(lost)).toEqual([]);
+    expect(kindsOf({ ...lost, workflows: workflows("COMPLETED") })).toContain("audit");
+  });
+
   test("finds a stop that takes longer than its drain and all that may come after it", () => {
     expect(kindsOf({ stops: [{ fromMs: 0, toMs: 8_000, drainTimeoutMs: 3_000 }] })).toEqual([]);
     expect(kindsOf({ stops: [{ fromMs: 0, toMs: 8_000, drainTimeoutMs: 0 }] })).toEqual(["slowStop"]);

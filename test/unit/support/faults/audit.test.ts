@@ -146,6 +146,15 @@ describe("the audit of a fault", () => {
     expect(audit({ ledger, events: [...asked, ...next], workflows: workflow({ a: "FAILED" }) }).problems).toEqual([]);
   });
 
+  test("the next hand-out, given up before it began, does not undo the door of one that was asked to come back", () => {
+    const asked = [seen("taskStarted"), seen("taskExecuted", { status: "IN_PROGRESS" })];
+    const ledger = [handOut(), update("a", "IN_PROGRESS"), handOut()];
+    const evidence = { ledger, workflows: workflow({ a: "FAILED" }) };
+    const givenUp = (hasResult: boolean) => [...asked, seen("taskUndeliverable", { hasResult })];
+    expect(audit({ ...evidence, events: givenUp(false) }).problems).toEqual([]);
+    expect(audit({ ...evidence, events: givenUp(true) }).problems).toEqual([expect.stringContaining("left 1 times")]);
+  });
+
   test("a result that came twice needs an ambiguous answer in between", () => {
     const ledger = [handOut(), update(), update()];
     const workflows = workflow({ a: "COMPLETED" });
