@@ -67,6 +67,14 @@ export class InFlightTask {
     return status === "IN_PROGRESS" && workerId === this.ownerId && pollCount === this.task.pollCount;
   }
 
+  /**
+   * What shows the task like this is older than the hand-out that we have: a cache on the way repeats an answer. A task
+   * that begins anew on the server, with fewer hand-outs, was touched later.
+   */
+  isFromBefore({ pollCount, updateTime }: Task): boolean {
+    return pollCount < this.task.pollCount && updateTime <= this.task.updateTime;
+  }
+
   /** The ids that every event and log line about the task carries. */
   get ids(): { taskType: string; taskId: string; workflowInstanceId: string } {
     return {

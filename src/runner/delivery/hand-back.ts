@@ -137,18 +137,21 @@ export class HandBack {
         this.#done(entry, options);
         return;
       }
-      if (reply.kind === "answered") {
+      if (state === "ours") {
         pending.mustCheck = false;
         pending.checkedAt = clock.now();
         continue;
       }
-      if (state === "gone") {
-        this.#gone(entry, reply.error);
-        return;
-      }
-      if (state === "refused") {
-        this.#onRefused(entry, reply.error.serverMessage ?? reply.error.message);
-        return;
+      if (reply.kind !== "answered") {
+        const { error } = reply;
+        if (state === "gone") {
+          this.#gone(entry, error);
+          return;
+        }
+        if (state === "refused") {
+          this.#onRefused(entry, error.serverMessage ?? error.message);
+          return;
+        }
       }
       if (state === "unclear") pending.mustCheck = true;
       onAttempted();
@@ -256,7 +259,11 @@ function pendingOf(entry: InFlightTask, options: HandBackOptions, now: number): 
 }
 
 function stateOf(entry: InFlightTask, reply: Reply<true | Task>, { speaker, subject }: Meaning): HandBackState {
-  if (reply.kind === "answered") return reply.value !== true && entry.isAsHandedOut(reply.value) ? "ours" : "done";
+  if (reply.kind === "answered") {
+    if (reply.value === true) return "done";
+    if (entry.isFromBefore(reply.value)) return "unclear";
+    return entry.isAsHandedOut(reply.value) ? "ours" : "done";
+  }
   if (subject === "task") return "gone";
   // By Conductor, or by our own transport. A stranger's refusal is waited out.
   if (subject === "request") return "refused";

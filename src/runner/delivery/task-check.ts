@@ -1,7 +1,7 @@
 import { sleep } from "../../base/clock.js";
-import type { ConductorError } from "../../conductor/errors.js";
+import { ConductorError } from "../../conductor/errors.js";
 import type { TaskStatus } from "../../conductor/types.js";
-import { DONE, type Meaning } from "../answers/meaning.js";
+import { DONE, NONSENSE, type Meaning } from "../answers/meaning.js";
 import { reportReply, type Permit } from "../gate/server-gate.js";
 import type { InFlightTask } from "../in-flight.js";
 import type { Shared } from "../shared.js";
@@ -22,6 +22,10 @@ const MAX_VERIFICATIONS = 5;
 export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<TaskCheck> {
   const { taskId, pollCount: ourPollCount } = entry.task;
   const reply = await api.get(taskId);
+  if (reply.kind === "answered" && entry.isFromBefore(reply.value)) {
+    permit.report(NONSENSE);
+    return { kind: "unclear", error: olderAnswer(), meaning: NONSENSE };
+  }
   if (reply.kind === "answered") {
     if (entry.isAsHandedOut(reply.value)) return { kind: "ours" };
     permit.report(DONE);
@@ -35,6 +39,16 @@ export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Pe
   const meaning = reportReply(permit, reply);
   if (meaning.subject === "task") return { kind: "ended", why: error.serverMessage ?? error.message, isUnknown: true };
   return { kind: "unclear", error, meaning };
+}
+
+function olderAnswer(): ConductorError {
+  return new ConductorError({
+    code: "MALFORMED_RESPONSE",
+    message: "the task is shown as it was before it was handed out to us; is there a cache in between?",
+    method: "GET",
+    pathTemplate: "/tasks/{taskId}",
+    retryable: true,
+  });
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Reply } from "../../../../src/conductor/reply.js";
+import type { Task } from "../../../../src/conductor/types.js";
 import { inProgress } from "../../../../src/worker/in-progress.js";
 import {
   createScriptedWorld,
@@ -94,6 +95,22 @@ describe("handing a task back", () => {
       change(known);
       await world.clock.advanceAsync(30_000);
       expect(sent).toEqual(["update", "get"]);
+      expect(world.group.status.inFlight).toBe(0);
+    });
+
+    test("a look that a cache answers with the task as it was before the hand-out is repeated", async () => {
+      const { world, sent } = createHandBackWorld([lostAnswer()]);
+      await world.clock.advanceAsync(5);
+      const known = world.server.tasks.get("a")!;
+      const isFrom = (change: Partial<Task>) => Object.assign(known.task, change);
+      const { pollCount, updateTime } = known.task;
+      isFrom({ pollCount: pollCount - 1, updateTime: updateTime - 1 });
+      await world.clock.advanceAsync(5_000);
+      expect(new Set(sent.slice(1))).toEqual(new Set(["get"]));
+      expect(world.group.status.inFlight).toBe(1);
+      isFrom({ pollCount, updateTime });
+      await world.clock.advanceAsync(30_000);
+      expect(sent.at(-1)).toBe("update");
       expect(world.group.status.inFlight).toBe(0);
     });
 
