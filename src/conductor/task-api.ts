@@ -42,8 +42,11 @@ export interface PageRequest {
  */
 export interface TaskApi {
   pollBatch(request: PollRequest): Promise<Reply<Polled>>;
-  /** `POST /tasks`: acknowledged by the task's own id. `body` is a `TaskResult` as JSON. */
-  update(taskId: string, body: string | Buffer, deadlineMs?: number): Promise<Reply<true>>;
+  /**
+   * `POST /tasks`: acknowledged by the task's own id. `body` is a `TaskResult` as JSON. `isOnce`: it is one that would do
+   * harm if it were done twice.
+   */
+  update(taskId: string, body: string | Buffer, deadlineMs?: number, isOnce?: boolean): Promise<Reply<true>>;
   /** `POST /tasks/update-v2`: acknowledged by the next task, or by nothing. */
   updateV2(body: string | Buffer): Promise<Reply<ReceivedTask | null>>;
   /** `maxBodyBytes`: the longest answer that is read; default: what the transport accepts. */
@@ -101,8 +104,9 @@ export function createTaskApi(transport: Transport, requestTimeoutMs: number): T
       });
     },
 
-    update(taskId, body, deadlineMs = requestTimeoutMs) {
-      return send(updates("/tasks", body, deadlineMs), (answer) =>
+    update(taskId, body, deadlineMs = requestTimeoutMs, isOnce = false) {
+      const request = updates("/tasks", body, deadlineMs);
+      return send(isOnce ? { ...request, isOnce } : request, (answer) =>
         answer.body === taskId || answer.body === `"${taskId}"` ? true : undefined,
       );
     },

@@ -62,7 +62,7 @@ export function authenticated(transport: Transport, options: AuthenticationOptio
       if (refusal === "rights" && !source.mayAskOnRefusal) return exchange;
       const next = await within(source.replace(used, refusal === "dead"), waitMs);
       // The server's refusal says more than our failure to do something about it.
-      if (next.kind !== "token") return exchange;
+      if (next.kind !== "token" || (request.isOnce === true && refusal !== "dead")) return exchange;
       const second = await send(request, next.token, leftMs());
       return refusal === "dead" ? second : { ...second, isRepeated: true };
     },

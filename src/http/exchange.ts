@@ -31,6 +31,8 @@ export interface HttpRequest {
    * (`maybeApplied`, `RESPONSE_TOO_LARGE`). Default, and at most: what the transport accepts.
    */
   readonly maxBodyBytes?: number;
+  /** Done twice it would do harm: it is sent again only where it is sure that nothing was done. */
+  readonly isOnce?: boolean;
 }
 
 /** A transport fault: why no answer came. */

@@ -169,7 +169,7 @@ export class HandBack {
     const sentAt = clock.now();
     // Everybody waits for a probe.
     const deadlineMs = permit.isProbe ? undefined : pending.deadlineMs;
-    const reply = await api.update(taskId, pending.options.body, deadlineMs);
+    const reply = await api.update(taskId, pending.options.body, deadlineMs, true);
     if (reply.kind !== "answered" && reply.error.code === "DEADLINE_EXCEEDED")
       pending.deadlineMs = moreTime(this.#times, gate, sentAt, pending.deadlineMs) ?? pending.deadlineMs;
     return reply;

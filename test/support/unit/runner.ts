@@ -25,8 +25,8 @@ export function createScriptedWorld(
   let played: Partial<TaskApi> = {};
   const api: TaskApi = {
     pollBatch: (request) => (played.pollBatch ?? world.server.pollBatch.bind(world.server))(request),
-    update: (taskId, body, deadlineMs) =>
-      (played.update ?? world.server.update.bind(world.server))(taskId, body, deadlineMs),
+    update: (taskId, body, deadlineMs, isOnce) =>
+      (played.update ?? world.server.update.bind(world.server))(taskId, body, deadlineMs, isOnce),
     updateV2: (body) => (played.updateV2 ?? world.server.updateV2.bind(world.server))(body),
     get: (taskId, maxBodyBytes) => (played.get ?? world.server.get.bind(world.server))(taskId, maxBodyBytes),
     log: () => world.server.log(),

@@ -70,10 +70,12 @@ describe("the task API", () => {
       const { api, requests } = setUp(answer(200, "a"));
       await api.update("a", "{}");
       await api.update("a", "{}", 700);
+      await api.update("a", "{}", 700, true);
       const request = { lane: "main", method: "POST", path: "/tasks", pathTemplate: "/tasks", body: "{}" };
       expect(requests).toEqual([
         { ...request, deadlineMs: 10_000 },
         { ...request, deadlineMs: 700 },
+        { ...request, deadlineMs: 700, isOnce: true },
       ]);
     });
 

@@ -206,6 +206,25 @@ describe("the authenticated transport", () => {
       expect(await world.send()).toEqual({ ...answered(200, "done"), ...more });
     });
 
+    test("by somebody who does not say so: what must not be done twice is not sent again, and the next has another token", async () => {
+      const world = createWorld({
+        token: (n) => tokenAnswer(`t${n}`),
+        other: ({ token }) => (token === "t1" ? answered(401, "<html>") : answered(200, "done")),
+      });
+      expect(await world.send({ isOnce: true })).toEqual(answered(401, "<html>"));
+      expect(world.others.map(({ token }) => token)).toEqual(["t1"]);
+      expect(await world.send({ isOnce: true })).toEqual(answered(200, "done"));
+      expect(world.others.map(({ token }) => token)).toEqual(["t1", "t2"]);
+    });
+
+    test("by Conductor: what must not be done twice is sent again, for nothing was done", async () => {
+      const world = createWorld({
+        token: (n) => tokenAnswer(`t${n}`),
+        other: ({ token }) => (token === "t1" ? expired : answered(200, "done")),
+      });
+      expect(await world.send({ isOnce: true })).toEqual(answered(200, "done"));
+    });
+
     test.each([
       ["403 without those words", answered(403, '{"message":"no rights"}')],
       ["400 with them", answered(400, '"EXPIRED_TOKEN"')],

@@ -136,6 +136,22 @@ describe("handing a task back", () => {
     expect(world.group.status.inFlight).toBe(0);
   });
 
+  test("goes as one that must not be done twice", async () => {
+    const isOnce: unknown[] = [];
+    const execute = (_input: unknown, { pollCount }: { pollCount: number }) =>
+      pollCount === 1 ? inProgress({ callbackAfterSeconds: 0 }) : {};
+    const world = createScriptedWorld([workerConfig("t", execute)], (model) => ({
+      update: (taskId, body, _deadlineMs, once) => {
+        isOnce.push([parse(body).status, once]);
+        return model.update(taskId, body);
+      },
+    }));
+    world.group.start();
+    world.server.push("a", "t");
+    await world.clock.advanceAsync(5_000);
+    expect(isOnce).toEqual([["IN_PROGRESS", true]]);
+  });
+
   test("waits for a server that is away as long as the task is ours; the slot was free long before", async () => {
     const output = { page: 7 };
     const world = createScriptedWorld(
