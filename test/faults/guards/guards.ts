@@ -200,7 +200,7 @@ export const GUARDS: readonly Guard[] = [
     shape: "under load",
     test: REFUSALS,
     file: "http/authenticated-transport.ts",
-    code: `if (next.kind !== "token") return exchange;`,
+    code: `if (next.kind !== "token" || (request.isOnce === true && refusal !== "dead")) return exchange;`,
     broken: "return exchange;",
   },
   {

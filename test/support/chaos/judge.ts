@@ -111,8 +111,8 @@ interface Law {
   isRefused(taskId: string): boolean;
   /** Something kept it from the lease for as long as its response timeout. */
   mayTimeOut(taskId: string): boolean;
-  /** Its process was killed before the result was on its way. */
-  mayBeLostByKill(taskId: string): boolean;
+  /** Its process was killed before the result was on its way, as far as that came by then. */
+  mayBeLostByKill(taskId: string, byMs?: number): boolean;
 }
 
 /**
@@ -144,12 +144,13 @@ function lawOf(remains: Remains): Law {
     if (isFinal && (kind === "v1" || kind === "v2" || kind === "handBack")) refused.add(taskIds[0]!);
   }
   const isDisturbed = stops.length > 0 || killedMs.length > 0 || latenessMs > LATE_MS || plan.items.some(isLasting);
-  const sent = new Set(results.flatMap(({ taskId, status }) => (status === "COMPLETED" ? [taskId] : [])));
+  const isSent = (taskId: string, byMs: number) =>
+    results.some((result) => result.taskId === taskId && result.status === "COMPLETED" && result.atMs <= byMs);
   return {
     isLostByStop: (taskId) => lostByStop.has(taskId),
     isRefused: (taskId) => refused.has(taskId),
     mayTimeOut: (taskId) => isDisturbed || hit.has(taskId),
-    mayBeLostByKill: (taskId) => killedMs.length > 0 && !sent.has(taskId),
+    mayBeLostByKill: (taskId, byMs = Infinity) => killedMs.length > 0 && !isSent(taskId, byMs),
   };
 }
 
@@ -168,7 +169,7 @@ function* problemsOf(task: Task, runs: readonly Run[], law: Law, { results, kill
   const returned = runs.find(({ end }) => end === "returned");
   if (returned !== undefined) {
     const later = runs.find(({ beganMs }) => beganMs > (returned.endedMs ?? Infinity));
-    if (later !== undefined && !law.isLostByStop(taskId) && !law.mayBeLostByKill(taskId)) {
+    if (later !== undefined && !law.isLostByStop(taskId) && !law.mayBeLostByKill(taskId, later.beganMs)) {
       yield {
         kind: "ranAgain",
         text: `${name}: hand-out ${returned.pollCount} had returned, and ${later.pollCount} ran`,

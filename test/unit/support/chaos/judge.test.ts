@@ -183,6 +183,16 @@ describe("the judge of a play", () => {
     expect(kindsOf({ ...killed, results: GOOD.results })).toEqual(["failed"]);
   });
 
+  test("lets a function run again whose result was not on its way before the SIGKILL, and not for the result of the second", () => {
+    const again = [began(6, 2), ended(7, "returned", 2), event(7, "taskExecuted", { status: "COMPLETED" })];
+    const book = [began(1), ended(2, "returned"), event(5, "taskHandedBack"), event(6, "taskStarted"), ...again];
+    const done = [...book, event(8, "taskUpdated")];
+    const sentAt = (...times: number[]) => times.map((atMs) => ({ ...GOOD.results[0]!, atMs }));
+    const killed = { book: done, killedMs: [3], ledger: [handOut(), handOut(2)] };
+    expect(kindsOf({ ...killed, results: sentAt(8) })).toEqual([]);
+    expect(kindsOf({ ...killed, results: sentAt(3, 8) })).toEqual(["ranAgain"]);
+  });
+
   test("puts what a run of a function wrote together again", () => {
     expect(runsOf([began(10), began(12, 2), ended(15, "threw", 2), ended(20, "returned")], 5)).toEqual([
       { taskId: "a", pollCount: 1, beganMs: 5, endedMs: 15, end: "returned", output: OUTPUT },
