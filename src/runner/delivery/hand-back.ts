@@ -120,7 +120,7 @@ export class HandBack {
     const pending = pendingOf(entry, options, clock.now());
     for (let failures = 1; ; failures += 1) {
       const permit = await this.#permit(pending, failures > 1, onAttempted);
-      // It was settled by the next hand-out; sent now it would take that away.
+      // Settled meanwhile, by the next hand-out or a stop: sent now it would take the task away from whoever has it.
       if (!this.#underWay.has(entry)) {
         permit?.forget();
         return;

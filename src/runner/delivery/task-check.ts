@@ -22,11 +22,11 @@ const MAX_VERIFICATIONS = 5;
 export async function checkTask({ api }: Shared, entry: InFlightTask, permit: Permit): Promise<TaskCheck> {
   const { taskId, pollCount: ourPollCount } = entry.task;
   const reply = await api.get(taskId);
-  if (reply.kind === "answered" && entry.isFromBefore(reply.value)) {
-    permit.report(NONSENSE);
-    return { kind: "unclear", error: olderAnswer(), meaning: NONSENSE };
-  }
   if (reply.kind === "answered") {
+    if (entry.isFromBefore(reply.value)) {
+      permit.report(NONSENSE);
+      return { kind: "unclear", error: olderAnswer(), meaning: NONSENSE };
+    }
     if (entry.isAsHandedOut(reply.value)) return { kind: "ours" };
     permit.report(DONE);
     const { status, pollCount } = reply.value;

@@ -102,13 +102,13 @@ describe("handing a task back", () => {
       const { world, sent } = createHandBackWorld([lostAnswer()]);
       await world.clock.advanceAsync(5);
       const known = world.server.tasks.get("a")!;
-      const isFrom = (change: Partial<Task>) => Object.assign(known.task, change);
+      const show = (change: Partial<Task>) => Object.assign(known.task, change);
       const { pollCount, updateTime } = known.task;
-      isFrom({ pollCount: pollCount - 1, updateTime: updateTime - 1 });
+      show({ pollCount: pollCount - 1, updateTime: updateTime - 1 });
       await world.clock.advanceAsync(5_000);
       expect(new Set(sent.slice(1))).toEqual(new Set(["get"]));
       expect(world.group.status.inFlight).toBe(1);
-      isFrom({ pollCount, updateTime });
+      show({ pollCount, updateTime });
       await world.clock.advanceAsync(30_000);
       expect(sent.at(-1)).toBe("update");
       expect(world.group.status.inFlight).toBe(0);
